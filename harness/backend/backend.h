@@ -1,0 +1,102 @@
+// What the engine needs of a place where kernels run: memory, a stream, a clock, and the limit of its memory system.
+// cpu, simt and cuda implement it; each registers its Platform, so that the engine names none of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/variant.h"
+
+namespace assay {
+
+struct DeviceInfo {
+  Backend backend = Backend::cpu;
+  int index = 0;
+  std::string name;                // "NVIDIA H100 80GB HBM3"; no host names
+  int arch = 0;                    // CUDA compute capability times ten
+  std::int64_t memory_bytes = 0;   // available for cases
+  std::int64_t cache_bytes = 0;    // of the last level
+  std::vector<std::pair<std::string, std::string>> facts;  // for the Environment: driver, clocks, ECC, instruction set, …
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  virtual const DeviceInfo& info() const = 0;
+
+  // Aligned to 256 bytes. Throws EnvironmentError naming the bytes asked for.
+  virtual void* allocate(std::int64_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+
+  // Synchronous.
+  virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
+  virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
+
+  virtual Stream stream() = 0;
+  // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own words if some failed.
+  virtual void synchronize() = 0;
+
+  // Runs the launches one after the other and returns the seconds that each took by this device's clock.
+  virtual std::vector<double> time(const std::vector<const Launch*>& launches) = 0;
+  virtual std::string clock() const = 0;  // "cuda_event", "steady_clock"; empty: this backend is never timed
+
+  // Bytes per second that the best of several plain streaming kernels reaches on this device, now, while reading and
+  // writing in the ratio `bytes_read` : `bytes_written` from memory (not cache). Measured once per ratio.
+  virtual double bandwidth(double bytes_read, double bytes_written) = 0;
+};
+
+// Owns device memory.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  DeviceMemory(Device& device, std::int64_t bytes)
+      : device_(&device), data_(device.allocate(bytes)), bytes_(bytes) {}
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceMemory() {
+    if (data_) device_->release(data_);
+  }
+  void* data() const { return data_; }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  void swap(DeviceMemory& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
+class Platform {
+ public:
+  virtual ~Platform() = default;
+  virtual Backend backend() const = 0;
+  // Cheap, and without creating a context. Empty: none is visible, and `why_none` says why.
+  virtual std::vector<DeviceInfo> devices() = 0;
+  virtual std::string why_none() = 0;
+  virtual std::unique_ptr<Device> open(int index) = 0;
+};
+
+struct RegisterPlatform {
+  explicit RegisterPlatform(std::unique_ptr<Platform> platform);
+};
+
+const std::vector<Platform*>& platforms();  // in the order of Backend; those compiled in
+Platform* find_platform(Backend backend);   // null: not compiled in
+
+}  // namespace assay

@@ -1,0 +1,91 @@
+// The cpu backend: the host itself as a device. Launches run at once, on the threads of
+// parallel_for.
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "harness/backend/backend.h"
+#include "harness/backend/cpu_bandwidth.h"
+#include "harness/backend/cpu_memory.h"
+#include "harness/core/error.h"
+#include "harness/core/host.h"
+#include "harness/core/parallel.h"
+#include "harness/core/simd.h"
+
+namespace assay {
+namespace {
+
+DeviceInfo describe() {
+  DeviceInfo info;
+  info.backend = Backend::cpu;
+  info.name = cpu_name();
+  info.memory_bytes = available_memory();
+  info.cache_bytes = cpu::last_level_cache_bytes();
+  info.facts = {{"threads", std::to_string(num_threads())}, {"isa", std::string(name(best_isa()))}};
+  return info;
+}
+
+class CpuDevice final : public Device {
+ public:
+  const DeviceInfo& info() const override { return info_; }
+
+  void* allocate(std::int64_t bytes) override { return cpu::allocate(bytes); }
+  void release(void* memory) noexcept override { cpu::release(memory); }
+
+  void upload(void* device, const void* host, std::int64_t bytes) override {
+    cpu::copy(device, host, bytes);
+  }
+  void download(void* host, const void* device, std::int64_t bytes) override {
+    cpu::copy(host, device, bytes);
+  }
+  void copy(void* to, const void* from, std::int64_t bytes) override { cpu::copy(to, from, bytes); }
+  void fill(void* device, unsigned char byte, std::int64_t bytes) override {
+    cpu::fill(device, byte, bytes);
+  }
+
+  Stream stream() override { return {}; }
+  void synchronize() override {}  // nothing is left running
+
+  std::vector<double> time(const std::vector<const Launch*>& launches) override {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds;
+    seconds.reserve(launches.size());
+    for (const Launch* launch : launches) {
+      const Clock::time_point start = Clock::now();
+      (*launch)(Stream{});
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return seconds;
+  }
+  std::string clock() const override { return "steady_clock"; }
+
+  double bandwidth(double bytes_read, double bytes_written) override {
+    const cpu::Mix mix = cpu::nearest_mix(bytes_read, bytes_written);
+    const auto [entry, is_new] = bandwidths_.try_emplace({mix.reads, mix.writes}, 0.0);
+    if (is_new) entry->second = cpu::measure_bandwidth(mix);
+    return entry->second;
+  }
+
+ private:
+  DeviceInfo info_ = describe();
+  std::map<std::pair<int, int>, double> bandwidths_;  // bytes per second by reads : writes
+};
+
+class CpuPlatform final : public Platform {
+ public:
+  Backend backend() const override { return Backend::cpu; }
+  std::vector<DeviceInfo> devices() override { return {describe()}; }
+  std::string why_none() override { return ""; }
+  std::unique_ptr<Device> open(int index) override {
+    if (index != 0) {
+      throw UsageError("cpu device " + std::to_string(index) + ": there is only device 0");
+    }
+    return std::make_unique<CpuDevice>();
+  }
+};
+
+const RegisterPlatform register_cpu(std::make_unique<CpuPlatform>());
+
+}  // namespace
+}  // namespace assay

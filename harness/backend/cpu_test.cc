@@ -1,0 +1,91 @@
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "harness/backend/backend.h"
+#include "harness/backend/cpu_bandwidth.h"
+#include "harness/core/error.h"
+#include "harness/testing.h"
+
+namespace assay {
+namespace {
+
+std::unique_ptr<Device> open_cpu() { return find_platform(Backend::cpu)->open(0); }
+
+TEST_CASE("the cpu is a platform with one device", "[cpu]") {
+  Platform* platform = find_platform(Backend::cpu);
+  REQUIRE(platform);
+  const std::vector<DeviceInfo> devices = platform->devices();
+  REQUIRE(devices.size() == 1);
+  CHECK(devices[0].backend == Backend::cpu);
+  CHECK_FALSE(devices[0].name.empty());
+  CHECK(devices[0].memory_bytes > 0);
+  CHECK(devices[0].cache_bytes >= 256 << 10);
+  CHECK_THROWS_AS(platform->open(1), UsageError);
+}
+
+TEST_CASE("cpu memory is aligned, copied and filled to the last byte", "[cpu]") {
+  const auto device = open_cpu();
+  for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{4097}, (std::int64_t{9} << 20) + 3}) {
+    const DeviceMemory a(*device, bytes), b(*device, bytes);
+    CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 256 == 0);
+    std::vector<unsigned char> host(static_cast<std::size_t>(bytes)), back(host.size());
+    for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<unsigned char>(i * 31 + 7);
+    device->upload(a.data(), host.data(), bytes);
+    device->copy(b.data(), a.data(), bytes);
+    device->download(back.data(), b.data(), bytes);
+    CHECK(std::memcmp(host.data(), back.data(), host.size()) == 0);
+    device->fill(b.data(), 0xA5, bytes);
+    device->download(back.data(), b.data(), bytes);
+    CHECK(back == std::vector<unsigned char>(host.size(), 0xA5));
+  }
+}
+
+TEST_CASE("an allocation that can't be had names its bytes", "[cpu]") {
+  const auto device = open_cpu();
+  try {
+    device->allocate(std::int64_t{1} << 60);
+    FAIL("allocated 2^60 bytes");
+  } catch (const EnvironmentError& error) {
+    CHECK(std::string(error.what()).find("1152921504606846976 bytes") != std::string::npos);
+  }
+  CHECK_THROWS_AS(device->allocate(std::numeric_limits<std::int64_t>::max()), EnvironmentError);
+  CHECK_THROWS_AS(device->allocate(-1), EnvironmentError);
+}
+
+TEST_CASE("launches are timed one by one", "[cpu]") {
+  const auto device = open_cpu();
+  volatile std::int64_t counter = 0;
+  const Launch brief = [](Stream) {};
+  const Launch lengthy = [&](Stream) {
+    for (int i = 0; i < 20'000'000; ++i) counter = counter + 1;
+  };
+  const std::vector<double> seconds = device->time({&brief, &lengthy, &brief});
+  REQUIRE(seconds.size() == 3);
+  CHECK(seconds[1] > seconds[0]);
+  CHECK(seconds[1] > seconds[2]);
+  CHECK(counter == 20'000'000);
+  CHECK(device->clock() == "steady_clock");
+}
+
+TEST_CASE("the mix of arrays nearest to a ratio of bytes", "[cpu]") {
+  CHECK(cpu::nearest_mix(9, 1) == cpu::Mix{9, 1});
+  CHECK(cpu::nearest_mix(10, 6) == cpu::Mix{5, 3});
+  CHECK(cpu::nearest_mix(1, 0) == cpu::Mix{1, 0});
+  CHECK(cpu::nearest_mix(0, 1) == cpu::Mix{0, 1});
+  CHECK(cpu::nearest_mix(9.0001e6, 1e6) == cpu::Mix{9, 1});
+  CHECK(cpu::nearest_mix(1000, 1) == cpu::Mix{1, 0});
+  CHECK(cpu::nearest_mix(0, 0) == cpu::Mix{1, 0});
+}
+
+TEST_CASE("bandwidth is plausible and measured once", "[cpu]") {
+  const auto device = open_cpu();
+  const double copy = device->bandwidth(1, 1);
+  CHECK(copy > 1e8);
+  CHECK(copy < 1e13);
+  CHECK(device->bandwidth(2, 2) == copy);
+}
+
+}  // namespace
+}  // namespace assay

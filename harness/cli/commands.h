@@ -1,0 +1,44 @@
+// The subcommands of assay. Each returns the exit code: 0 all good, 1 a case did not pass. They throw UsageError (main makes
+// it exit code 2) and print to stdout; progress goes to stderr.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "harness/engine/measure.h"
+#include "harness/engine/suite.h"
+
+namespace assay {
+
+inline constexpr int kExitGood = 0;
+inline constexpr int kExitBad = 1;
+inline constexpr int kExitUsage = 2;
+
+struct RunArguments {
+  std::vector<std::string> what;      // suites and problems
+  std::vector<std::string> variants;  // globs; empty: all
+  std::vector<std::string> backends;  // names; empty: all that are here
+  int device = -1;
+  bool verify_only = false;
+  std::uint64_t seed = 1;
+  SamplingRule sampling;
+  std::string out;                     // JSONL; empty: none
+  std::vector<std::string> arguments;  // of the program, for the environment
+};
+
+int run_command(const RunArguments& arguments);
+
+int list_command(const std::string& what);  // ops, variants, suites, devices; empty: all
+
+struct ReportArguments {
+  std::vector<std::string> files;
+  std::string format = "console";
+};
+
+int report_command(const ReportArguments& arguments);
+
+// ./suites first, then what lies beside the binary or was installed with it.
+SuitePath default_suite_path();
+
+}  // namespace assay

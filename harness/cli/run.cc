@@ -1,0 +1,102 @@
+// assay run: suites and problems to verified, timed records.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+
+#include "harness/cli/commands.h"
+#include "harness/cli/progress.h"
+#include "harness/core/error.h"
+#include "harness/core/registry.h"
+#include "harness/engine/environment.h"
+#include "harness/engine/sweep.h"
+#include "reports/jsonl.h"
+#include "reports/results.h"
+
+namespace assay {
+namespace {
+
+// A text whose first word is an op is a problem; anything else names a suite.
+std::vector<Problem> problems_of(const std::string& what, const SuitePath& path) {
+  const std::size_t start = what.find_first_not_of(" \t");
+  const std::string word = start == std::string::npos ? "" : what.substr(start, what.find_first_of(" \t", start) - start);
+  if (find_op(word)) return parse_line(what);
+  // With a blank or an equals sign in it this was meant as a problem: let the parser say what is wrong with its op.
+  if (what.find_first_of(" =") != std::string::npos) return parse_line(what);
+  return load_suite(path.find(what), path);
+}
+
+std::vector<Problem> all_problems(const std::vector<std::string>& what) {
+  std::vector<Problem> problems;
+  std::set<std::string> seen;
+  for (const std::string& item : what)
+    for (Problem& problem : problems_of(item, default_suite_path()))
+      if (seen.insert(str(problem)).second) problems.push_back(std::move(problem));
+  if (problems.empty()) throw UsageError("no case matched: no problem in what was named");
+  return problems;
+}
+
+Selection selection_of(const RunArguments& arguments) {
+  Selection selection;
+  if (!arguments.variants.empty()) selection.globs = arguments.variants;
+  selection.device = arguments.device;
+  for (const std::string& text : arguments.backends) {
+    const auto backend = parse_backend(text);
+    if (!backend) throw UsageError(fmt::format("unknown backend `{}`{}", text, suggestion(text, {"cpu", "simt", "cuda"})));
+    bool twice = false;
+    for (const Backend other : selection.backends) twice = twice || other == *backend;
+    if (!twice) selection.backends.push_back(*backend);
+  }
+  return selection;
+}
+
+class Recorder : public Observer {
+ public:
+  Recorder(std::size_t cases, JsonlWriter* file) : progress_(cases), file_(file) {}
+  void begin_case(const Case& job, std::size_t index) override { progress_.begin_case(job, index); }
+  void end_case(const Record& record, std::size_t index) override {
+    if (file_) file_->write(record);
+    counts_.add(record);
+    progress_.end_case(record, index);
+  }
+  const Counts& counts() const { return counts_; }
+
+ private:
+  Progress progress_;
+  JsonlWriter* file_;
+  Counts counts_;
+};
+
+}  // namespace
+
+int run_command(const RunArguments& arguments) {
+  const std::vector<Problem> problems = all_problems(arguments.what);
+  const Selection selection = selection_of(arguments);
+  const Plan plan = make_plan(problems, selection);
+  const std::unique_ptr<JsonlWriter> file = arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
+
+  std::vector<const Device*> devices;
+  for (const auto& device : plan.devices) devices.push_back(device.get());
+  const Environment environment = describe_environment(arguments.arguments, devices);
+  if (file) file->write(environment);
+  RunOptions options;
+  options.seed = arguments.seed;
+  options.verify_only = arguments.verify_only;
+  options.sampling = arguments.sampling;
+  options.environment = environment.id();
+
+  const auto start = std::chrono::steady_clock::now();
+  Counts counts;
+  {
+    Recorder recorder(plan.cases.size(), file.get());
+    run_sweep(plan, options, recorder);
+    counts = recorder.counts();
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fmt::print("{}\n{} problem{} in {}{}\n", summary(counts), problems.size(), problems.size() == 1 ? "" : "s",
+             format_duration(seconds), file ? ", records in " + arguments.out : "");
+  return counts.good() ? kExitGood : kExitBad;
+}
+
+}  // namespace assay

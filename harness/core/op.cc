@@ -1,0 +1,42 @@
+#include "harness/core/op.h"
+
+#include <bit>
+#include <cmath>
+
+#include "harness/core/error.h"
+
+namespace assay {
+
+double height(std::int64_t n, std::int64_t lanes) {
+  const auto chain = static_cast<double>((n + lanes - 1) / lanes);
+  return std::exp2(std::ceil(std::log2(chain + std::ceil(std::log2(static_cast<double>(lanes))) + 2)));
+}
+
+Expected::Expected(std::string name, std::int64_t count)
+    : output(std::move(name)),
+      size(count),
+      value(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))),
+      bound(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))) {}
+
+std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
+  std::vector<TensorSpec> specs;
+  for (const TensorDeclaration& declared : op.tensors) {
+    if (!problem.has(declared.name)) continue;
+    TensorSpec spec{declared.name, declared.role, problem.dtype_of(declared.name), {}, {}};
+    std::int64_t bytes = static_cast<std::int64_t>(size_of(spec.dtype));
+    for (const std::string& axis : declared.shape) {
+      spec.shape.push_back(problem.dim(axis));
+      if (__builtin_mul_overflow(bytes, spec.shape.back(), &bytes))
+        throw UsageError("tensor " + declared.name + " of `" + str(problem) +
+                         "` has more bytes than 64 bits can count");
+    }
+    spec.strides.resize(spec.shape.size());
+    std::int64_t stride = 1;
+    for (std::size_t axis = spec.shape.size(); axis-- > 0; stride *= spec.shape[axis])
+      spec.strides[axis] = stride;
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+}  // namespace assay

@@ -1,0 +1,90 @@
+// A Record is all that is known about one case: what ran, how it was verified, how long it took. Reports, comparisons and
+// gates are made from Records alone, at any later time. reports/jsonl.h reads and writes them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "harness/core/dtype.h"
+
+namespace assay {
+
+inline constexpr int kSchema = 1;
+
+enum class Status : std::uint8_t { passed, failed, mistrusted, unsupported, timeout, crashed, error };
+inline constexpr Status kAllStatuses[] = {Status::passed,  Status::failed,  Status::mistrusted, Status::unsupported,
+                                          Status::timeout, Status::crashed, Status::error};
+
+std::string_view name(Status status);
+std::optional<Status> parse_status(std::string_view text);
+
+// One element of one output, against the reference.
+struct Element {
+  std::vector<std::int64_t> index;  // coordinates, in the order of the output's dims
+  double want = 0;                  // fp64 reference
+  double got = 0;
+  double bound = 0;        // of the error before the rounding to the output's dtype
+  double utilisation = 0;  // least t such that got lies in [round(want - t bound), round(want + t bound)]
+};
+
+// One output of one run of one input family, judged element by element.
+struct Check {
+  std::string kind;  // interval, repeat, inputs, after_timing
+  std::string family;
+  std::uint64_t seed = 0;
+  std::string output;
+  Status status = Status::passed;
+  std::string reason;  // empty when passed
+  std::int64_t elements = 0;
+  std::int64_t wrong = 0;     // elements outside the interval
+  double utilisation = 0;     // the largest
+  double zero_accepted = 0;   // share of the elements with a non-zero reference for which zero would have passed
+  double error_rms = 0;       // of got - want
+  double error_normwise = 0;  // |got - want|₂ / |want|₂
+  std::optional<Element> worst;
+};
+
+// The time of one case in one cache state.
+struct Measurement {
+  std::string cache;  // cold
+  std::string clock;  // cuda_event | steady_clock
+  std::int64_t samples = 0;
+  double median = 0, p05 = 0, p95 = 0;  // seconds
+  double bytes_read = 0, bytes_written = 0, flops = 0;  // least possible, from the op's cost model
+  double limit = 0;        // bytes/s that this device was measured to reach at this read:write mix
+  std::int64_t buffer_sets = 0;  // rotated so that no sample finds its inputs in the cache
+
+  double bytes_per_second() const { return median > 0 ? (bytes_read + bytes_written) / median : 0; }
+  double fraction_of_limit() const { return limit > 0 ? bytes_per_second() / limit : 0; }
+};
+
+struct Record {
+  int schema = kSchema;
+  std::string environment;  // id of an Environment
+  std::string op, problem, variant, backend, device;
+  std::string numerics;       // as declared, in words
+  std::string repeatability;  // as declared
+  std::int64_t workspace_bytes = 0;
+  Status status = Status::error;
+  std::string reason;  // why it did not pass; empty when it did
+  std::vector<Check> checks;
+  std::vector<Measurement> measurements;
+  double seconds = 0;  // wall time of the whole case
+  std::string repro;   // command that runs this case again
+
+  std::string id() const { return op + "/" + variant + "@" + backend; }
+};
+
+// Where records were made: stored once per run and referenced by the hash of its content, since files get merged.
+struct Environment {
+  int schema = kSchema;
+  std::vector<std::pair<std::string, std::string>> facts;  // in a fixed order
+
+  std::string id() const;  // 16 hex digits
+};
+
+}  // namespace assay

@@ -1,0 +1,73 @@
+// Variant is one way of computing an op on one backend. It lives in one file under kernels/ and registers itself with
+// ASSAY_VARIANT; no list names it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "harness/core/op.h"
+#include "harness/core/problem.h"
+#include "harness/core/tensor.h"
+
+namespace assay {
+
+enum class Backend : std::uint8_t { cpu, simt, cuda };
+
+std::string_view name(Backend backend);
+std::optional<Backend> parse_backend(std::string_view text);
+
+// An ordered queue of work on a device: a cudaStream_t on cuda, null where a launch runs at once.
+struct Stream {
+  void* handle = nullptr;
+};
+
+// Enqueues the work and returns: no allocation, no synchronisation, no set-up.
+using Launch = std::function<void(Stream)>;
+
+enum class Repeatability : std::uint8_t {
+  bitwise,         // the same bits from the same inputs, every run
+  order_dependent  // e.g. atomics in floating point
+};
+
+struct ArchRange {  // CUDA compute capability times ten, both ends included; 0 = no limit
+  int min = 0;
+  int max = 0;
+};
+
+struct Workspace {
+  std::int64_t bytes = 0;  // aligned to 256
+};
+
+struct Variant {
+  std::string op;
+  std::string name;     // the idea: naive, fused, tensor_core, split_kv
+  std::string summary;  // one line
+  Backend backend = Backend::cpu;
+  ArchRange arch{};
+  Repeatability repeatability = Repeatability::bitwise;
+
+  // The arithmetic used for this problem. Required.
+  std::function<Numerics(const Problem&)> numerics;
+  // Why this problem can't be run, or an empty text. Optional.
+  std::function<std::string(const Problem&)> unsupported{};
+  // Scratch memory; the harness allocates and poisons it. Optional.
+  std::function<Workspace(const Problem&)> workspace{};
+  // Untimed and before the inputs have values: picks the instantiation, returns the closure that enqueues. Required.
+  std::function<Launch(const Problem&, const Buffers&)> prepare;
+
+  std::string id() const;         // "attnres_fwd/fused@cuda"
+  std::string bare_name() const;  // "fused@cuda"
+};
+
+struct RegisterVariant {
+  RegisterVariant(Variant variant);  // NOLINT(google-explicit-constructor): the macro below relies on it
+};
+
+}  // namespace assay
+
+// ASSAY_VARIANT(fused) { .op = "attnres_fwd", .name = "fused", ... };
+#define ASSAY_VARIANT(identifier) \
+  static const ::assay::RegisterVariant assay_variant_##identifier = ::assay::Variant

@@ -1,0 +1,91 @@
+#include "harness/engine/oracle.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "harness/core/registry.h"
+
+namespace assay {
+namespace {
+
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& total) : total_(total) {}
+  ~Stopwatch() { total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  double& total_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::string input_key(const Problem& problem, const std::string& family, std::uint64_t seed) {
+  return fmt::format("{} {} {}", str(problem), family, seed);
+}
+
+}  // namespace
+
+Oracle::Entry* Oracle::lookup(const std::string& key) {
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->key != key) continue;
+    entries_.splice(entries_.begin(), entries_, entry);
+    return &entries_.front();
+  }
+  return nullptr;
+}
+
+void Oracle::insert(Entry entry) {
+  while (!entries_.empty() && held_ + entry.bytes > available_ / 2) {
+    held_ -= entries_.back().bytes;
+    entries_.pop_back();
+  }
+  held_ += entry.bytes;
+  entries_.push_front(std::move(entry));
+}
+
+std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::string& family, std::uint64_t seed) {
+  const std::string key = input_key(problem, family, seed);
+  if (const Entry* entry = lookup(key)) return entry->inputs;
+  const Stopwatch stopwatch(seconds_);
+  const Op& op = op_of(problem);
+  auto made = std::make_shared<Inputs>();
+  Entry entry{key, 0, nullptr, nullptr};
+  for (TensorSpec& spec : tensor_specs(op, problem)) {
+    if (spec.role == Role::out) continue;
+    const std::int64_t bytes = spec.bytes();
+    made->storage.push_back(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)));
+    made->tensors.add({std::move(spec), made->storage.back().get()});
+    entry.bytes += bytes;
+  }
+  op.fill(problem, family, seed, made->tensors);
+  entry.inputs = made;
+  insert(std::move(entry));
+  return made;
+}
+
+std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& problem, const std::string& family,
+                                                              std::uint64_t seed, const Numerics& numerics) {
+  const std::string key =
+      fmt::format("{} accumulate={} height={} rescales={}", input_key(problem, family, seed),
+                  name(numerics.accumulate), numerics.summation_height, numerics.rescales);
+  if (const Entry* entry = lookup(key)) return entry->expected;
+  const auto from = inputs(problem, family, seed);
+  const Stopwatch stopwatch(seconds_);
+  auto made = std::make_shared<const std::vector<Expected>>(op_of(problem).reference(problem, from->tensors, numerics));
+  Entry entry{key, 0, nullptr, made};
+  for (const Expected& output : *made) entry.bytes += 16 * output.size;
+  insert(std::move(entry));
+  return made;
+}
+
+std::int64_t Oracle::bytes_needed(const Op& op, const Problem& problem) {
+  double bytes = 0;  // sizes near 2^63 are legal text, and their sums would overflow
+  for (const TensorSpec& spec : tensor_specs(op, problem)) {
+    const auto tensor = static_cast<double>(spec.bytes());
+    const bool is_output = spec.role != Role::in;
+    bytes += is_output ? 2 * tensor + 16 * static_cast<double>(spec.elements()) : tensor;
+  }
+  return bytes < 9e18 ? static_cast<std::int64_t>(bytes) : INT64_MAX;
+}
+
+}  // namespace assay

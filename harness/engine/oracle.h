@@ -1,0 +1,55 @@
+// Oracle answers what the right outputs are. Inputs and references are kept while they fit, since ten variants of one
+// problem should cost one reference.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/op.h"
+
+namespace assay {
+
+// Host memory of one input set; the views point into it.
+struct Inputs {
+  Tensors tensors;
+  std::vector<std::unique_ptr<std::byte[]>> storage;
+};
+
+class Oracle {
+ public:
+  // Host memory that cases may use in all; half of it may be held for later cases.
+  explicit Oracle(std::int64_t available_bytes) : available_(available_bytes) {}
+
+  std::int64_t available_bytes() const { return available_; }
+  std::int64_t held_bytes() const { return held_; }
+
+  // Valid until the next call for another problem: callers keep the shared pointers.
+  std::shared_ptr<const Inputs> inputs(const Problem& problem, const std::string& family, std::uint64_t seed);
+  std::shared_ptr<const std::vector<Expected>> expected(const Problem& problem, const std::string& family,
+                                                        std::uint64_t seed, const Numerics& numerics);
+
+  // Host bytes that verifying one family of a problem takes: inputs, reference, bound and two copies of the outputs.
+  static std::int64_t bytes_needed(const Op& op, const Problem& problem);
+
+  double seconds() const { return seconds_; }  // spent so far on inputs and references
+
+ private:
+  struct Entry {
+    std::string key;
+    std::int64_t bytes = 0;
+    std::shared_ptr<const Inputs> inputs;
+    std::shared_ptr<const std::vector<Expected>> expected;
+  };
+  Entry* lookup(const std::string& key);
+  void insert(Entry entry);
+
+  std::int64_t available_;
+  std::int64_t held_ = 0;
+  double seconds_ = 0;
+  std::list<Entry> entries_;  // most recently used first
+};
+
+}  // namespace assay

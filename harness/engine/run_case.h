@@ -1,0 +1,36 @@
+// run_case takes one case the whole way: verify on every input family, time, verify what was timed. Nothing is timed that
+// did not pass.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "harness/backend/backend.h"
+#include "harness/core/problem.h"
+#include "harness/core/record.h"
+#include "harness/core/variant.h"
+#include "harness/engine/measure.h"
+#include "harness/engine/oracle.h"
+
+namespace assay {
+
+struct Case {
+  Problem problem;
+  const Variant* variant = nullptr;
+  Device* device = nullptr;
+};
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  bool verify_only = false;
+  SamplingRule sampling;
+  std::string environment;  // id, for the records
+};
+
+// Never throws for what a variant or a device does: that becomes the record's status and reason.
+Record run_case(const Case& job, Oracle& oracle, const RunOptions& options);
+
+// The command that runs this case again, alone.
+std::string repro_line(const Case& job, std::uint64_t seed);
+
+}  // namespace assay

@@ -1,0 +1,39 @@
+// A sweep: which cases a set of problems means on this machine, and running them one after the other.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/backend/backend.h"
+#include "harness/engine/run_case.h"
+
+namespace assay {
+
+// Which variants on which devices.
+struct Selection {
+  std::vector<std::string> globs = {"*"};  // over full ids, bare names and names
+  std::vector<Backend> backends;           // empty: every one that has a device here
+  int device = -1;                         // index on the backends that have several; -1: the first
+};
+
+struct Plan {
+  std::vector<Case> cases;  // problem by problem, so that variants share references
+  std::vector<std::unique_ptr<Device>> devices;
+};
+
+// Opens the devices and pairs every problem with every selected variant. Throws UsageError for a glob without a variant, a
+// backend or device that is not there, or when nothing matches: an empty sweep must not look like a success.
+Plan make_plan(const std::vector<Problem>& problems, const Selection& selection);
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void begin_case(const Case& job, std::size_t index) = 0;
+  virtual void end_case(const Record& record, std::size_t index) = 0;
+};
+
+// Runs the cases in order; each record is handed over as soon as it exists.
+void run_sweep(const Plan& plan, const RunOptions& options, Observer& observer);
+
+}  // namespace assay

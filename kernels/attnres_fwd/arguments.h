@@ -1,0 +1,72 @@
+// What every kernel of attnres_fwd is given: the tensors of the contract and the sizes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "harness/core/variant.h"
+#include "kernels/device/any_dtype.h"
+
+namespace assay::ASSAY_TWIN::attnres_fwd {
+
+template <class T>
+struct Arguments {
+  const T* v;                 // (N, T, D)
+  AnyInput w, g;              // (Q, D); g may be absent: ones
+  AnyOutput o;                // (Q, T, D)
+  AnyOutput lse;              // (Q, T)
+  int sources, queries, dim;  // N, Q, D
+  std::int64_t tokens;        // T
+  float eps;
+  bool aligned;  // every row of v, w, g, o starts at a multiple of a 16-byte vector of T: vectors
+                 // may be used
+
+  ASSAY_DEVICE const T* row(int source, std::int64_t token) const {
+    return v + (source * tokens + token) * dim;
+  }
+};
+
+inline AnyInput input(const Buffers& buffers, std::string_view name) {
+  const TensorView* view = buffers.find(name);
+  return view ? AnyInput{view->data, view->spec.dtype} : AnyInput{};
+}
+
+inline AnyOutput output(const Buffers& buffers, std::string_view name) {
+  const TensorView& view = buffers[name];
+  return {view.data, view.spec.dtype};
+}
+
+template <class T>
+Arguments<T> arguments(const Problem& p, const Buffers& buffers) {
+  Arguments<T> a = {};
+  a.v = buffers["V"].as<const T>();
+  a.w = input(buffers, "w");
+  a.g = input(buffers, "g");
+  a.o = output(buffers, "O");
+  a.lse = output(buffers, "LSE");
+  a.sources = static_cast<int>(p.dim("N"));
+  a.queries = static_cast<int>(p.dim("Q"));
+  a.dim = static_cast<int>(p.dim("D"));
+  a.tokens = p.dim("T");
+  a.eps = static_cast<float>(p.real("eps"));
+  a.aligned = a.dim % kVectorSize<T> == 0;
+  for (const void* data :
+       {static_cast<const void*>(a.v), a.w.data, a.g.data, static_cast<const void*>(a.o.data)}) {
+    a.aligned = a.aligned && reinterpret_cast<std::uintptr_t>(data) % sizeof(Vector) == 0;
+  }
+  return a;
+}
+
+// The kernels index rows, queries and tokens of a launch with 32 bits, elements with 64.
+inline std::string too_large(const Problem& p) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 30;
+  for (const char* name : {"N", "Q", "D", "T"}) {
+    if (p.dim(name) > kMost) return std::string(name) + " above 2^30";
+  }
+  return "";
+}
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+}  // namespace assay::ASSAY_TWIN::attnres_fwd

@@ -1,0 +1,465 @@
+// attnres_fwd/fused: a block keeps one token's output in registers and streams the token's sources
+// past it: each row of V comes from memory once and serves its norm, its scores and the mix, with
+// an online softmax over depth. Versus naive: one pass over V instead of 1 + 2Q. Loses to split_kv
+// below about 128 tokens (too few blocks to fill a GPU) and to tensor_core where many queries make
+// it compute-bound.
+#include "kernels/attnres_fwd/rows.h"
+#include "kernels/device/async_copy.h"
+#include "kernels/device/launch.h"
+#include "kernels/device/math.h"
+
+namespace assay::ASSAY_TWIN::attnres_fwd_fused {
+
+using namespace attnres_fwd;
+
+constexpr int kMaxRows =
+    4;  // of V between two block reductions; the softmax has a lane for each row and query
+
+// What determines registers: the hidden elements that a thread owns, the queries answered at once,
+// and how many chunks of rows the ring in shared memory holds (one being worked on, the others
+// under way).
+template <int kElements_, int kQueries_, int kStages_, int kMaxThreads_, int kMinBlocks_ = 1>
+struct Shape {
+  static constexpr int kElements = kElements_, kQueries = kQueries_, kStages = kStages_;
+  static constexpr int kMaxThreads = kMaxThreads_, kMinBlocks = kMinBlocks_;
+};
+
+// How a problem is cut; see `choose`.
+struct Config {
+  int elements, queries, stages;  // select the Shape
+  int threads;                    // threads * elements >= D
+  int rows;                       // a chunk's, at most kMaxRows
+};
+
+// The part of a row that a thread owns: `kElements` elements as 16-byte vectors, vector i being the
+// row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
+// Rows that are not aligned are accessed element by element, in the same places.
+template <class T>
+struct Slice {
+  static constexpr int kSize = kVectorSize<T>;
+  int dim;
+  bool aligned;
+
+  ASSAY_DEVICE int first(int i) const { return (i * num_threads() + thread_index()) * kSize; }
+
+  // Vector i of a row of V on its way to shared memory.
+  ASSAY_DEVICE void fetch(Vector* to, const T* row, int i) const {
+    const int d = first(i);
+    if (aligned) return copy_async16(to, row + (d < dim ? d : 0), d < dim);
+    ASSAY_NO_UNROLL
+    for (int j = 0; j < kSize; ++j) {
+      reinterpret_cast<T*>(to)[j] = d + j < dim ? row[d + j] : T{};
+    }
+  }
+
+  ASSAY_DEVICE void store(const AnyOutput& o, std::int64_t row, int i,
+                          const float (&x)[kSize]) const {
+    const int d = first(i);
+    if (aligned) {
+      if (d < dim) o.store(row + d, x);
+      return;
+    }
+    ASSAY_UNROLL
+    for (int j = 0; j < kSize; ++j) {
+      if (d + j < dim) o.store(row + d + j, x[j]);
+    }
+  }
+};
+
+// The folded weights c = w⊙g of a thread's slice in fp32: registers hold those of one query, shared
+// memory those of several.
+template <class T, int kVectors, int kQueries>
+struct Weights {
+  static constexpr int kSize = kVectorSize<T>, kParts = kSize / 4;
+  Vector* mine;
+
+  ASSAY_DEVICE Vector* part(int q, int i, int p) const {
+    return mine + ((q * kVectors + i) * kParts + p) * num_threads();
+  }
+  ASSAY_DEVICE void put(int q, int i, const float (&c)[kSize]) {
+    ASSAY_UNROLL
+    for (int p = 0; p < kParts; ++p) {
+      const float four[4] = {c[4 * p], c[4 * p + 1], c[4 * p + 2], c[4 * p + 3]};
+      store_elements(reinterpret_cast<float*>(part(q, i, p)), four);
+    }
+  }
+  // Elements 4p to 4p + 3 of vector i.
+  ASSAY_DEVICE void get(int q, int i, int p, float (&c)[4]) const {
+    load_elements(reinterpret_cast<const float*>(part(q, i, p)), c);
+  }
+};
+template <class T, int kVectors>
+struct Weights<T, kVectors, 1> {
+  static constexpr int kSize = kVectorSize<T>;
+  Vector* unused;
+  float c_[kVectors][kSize];
+
+  ASSAY_DEVICE void put(int, int i, const float (&c)[kSize]) {
+    ASSAY_UNROLL
+    for (int j = 0; j < kSize; ++j) c_[i][j] = c[j];
+  }
+  ASSAY_DEVICE void get(int, int i, int p, float (&c)[4]) const {
+    ASSAY_UNROLL
+    for (int j = 0; j < 4; ++j) c[j] = c_[i][4 * p + j];
+  }
+};
+
+// Blocks take tokens in turn; block b answers the queries of group b % groups, so that the groups
+// of a token run side by side and V comes from L2 for all but one.
+template <class T, class S>
+ASSAY_KERNEL(S::kMaxThreads, S::kMinBlocks)
+void fused(Arguments<T> a, int rows, int groups) {
+  constexpr int kSize = kVectorSize<T>, kVectors = S::kElements / kSize, kQueries = S::kQueries;
+  constexpr int kSlots = kQueries == 1   ? 1
+                         : kQueries <= 4 ? 4
+                                         : 8;  // lanes for the queries of a row
+  constexpr int kScores = kMaxRows * kSlots;
+  ASSAY_SHARED(partial, [2][S::kMaxThreads / kWarpSize][kScores + kMaxRows], float);
+
+  const Slice<T> slice = {a.dim, a.aligned};
+  const int lane = lane_index();
+  const int query = block_index() % groups * kQueries;  // the group's first
+  const int tokens = static_cast<int>(a.tokens);        // at most 2^30, see too_large
+  const int first_token = block_index() / groups, token_step = num_blocks() / groups;
+
+  // A thread reads back from the ring only what it copied itself: the ring needs no barrier.
+  Vector* ring = dyn_shared<Vector>() + thread_index();
+  const int row_vectors = kVectors * num_threads(), stage_vectors = rows * row_vectors;
+  const auto at = [&](int stage, int r, int i) {
+    return ring + stage * stage_vectors + r * row_vectors + i * num_threads();
+  };
+
+  // c of this thread's slice. Single elements pass through the ring, still unused, to be indexed at
+  // run time.
+  Weights<T, kVectors, kQueries> weights = {ring + S::kStages * stage_vectors};
+  ASSAY_UNROLL
+  for (int q = 0; q < kQueries; ++q) {
+    ASSAY_UNROLL
+    for (int i = 0; i < kVectors; ++i) {
+      const int d = slice.first(i), present = query + q < a.queries ? a.dim - d : 0;
+      float c[kSize] = {};
+      if (a.aligned) {
+        if (present > 0) load_weights(a, query + q, d, c);
+      } else {
+        const auto scratch = [&](int j) {
+          return reinterpret_cast<float*>(at(j / 4, 0, i)) + j % 4;
+        };
+        ASSAY_NO_UNROLL
+        for (int j = 0; j < kSize; ++j) {
+          float one[1] = {};
+          if (j < present) load_weights(a, query + q, d + j, one);
+          *scratch(j) = one[0];
+        }
+        ASSAY_UNROLL
+        for (int j = 0; j < kSize; ++j) c[j] = *scratch(j);
+      }
+      weights.put(q, i, c);
+    }
+  }
+
+  // Chunks are fetched in the order in which they are needed, across the ends of tokens.
+  int next_token = first_token, next_row = 0;
+  const auto fetch_next = [&](int stage) {
+    if (next_token < tokens) {
+      ASSAY_NO_UNROLL
+      for (int r = 0; r < rows && next_row + r < a.sources; ++r) {
+        const T* row = a.row(next_row + r, next_token);
+        ASSAY_UNROLL
+        for (int i = 0; i < kVectors; ++i) slice.fetch(at(stage, r, i), row, i);
+      }
+      next_row += rows;
+      if (next_row >= a.sources) {
+        next_row = 0;
+        next_token += token_step;
+      }
+    }
+    commit_async();
+  };
+  ASSAY_UNROLL
+  for (int s = 0; s < S::kStages; ++s) fetch_next(s);
+
+  int stage = 0, buffer = 0;
+  for (int t = first_token; t < tokens; t += token_step) {
+    float sum[kQueries][S::kElements] = {};  // Σ p V, of this thread's slice
+    float max = minus_infinity(),
+          total = 0;  // of query lane % kSlots, base 2; the same in every warp
+
+    for (int first_row = 0; first_row < a.sources; first_row += rows) {
+      const int present = min(rows, a.sources - first_row);
+      wait_async<S::kStages - 1>();
+
+      // Scores and squares of the chunk's rows, this thread's part.
+      float dots[kScores] = {}, squares[kMaxRows] = {};
+      ASSAY_UNROLL
+      for (int i = 0; i < kVectors; ++i) {
+        ASSAY_UNROLL
+        for (int p = 0; p < kSize / 4; ++p) {
+          float c[kQueries][4];
+          ASSAY_UNROLL
+          for (int q = 0; q < kQueries; ++q) weights.get(q, i, p, c[q]);
+          ASSAY_UNROLL
+          for (int r = 0; r < kMaxRows; ++r) {
+            if (r >= present) break;
+            float x[4];
+            load_elements(reinterpret_cast<const T*>(at(stage, r, i)) + 4 * p, x);
+            ASSAY_UNROLL
+            for (int j = 0; j < 4; ++j) squares[r] += x[j] * x[j];
+            ASSAY_UNROLL
+            for (int q = 0; q < kQueries; ++q) {
+              ASSAY_UNROLL
+              for (int j = 0; j < 4; ++j) dots[r * kSlots + q] += c[q][j] * x[j];
+            }
+          }
+        }
+      }
+
+      // Block sums; lane i gets the score of row i / kSlots, query i % kSlots. Two buffers: one
+      // barrier a chunk is enough.
+      const float dot_part = warp_sum<kScores>(warp_sum_each(dots));
+      const float square_part = warp_sum<kMaxRows>(warp_sum_each(squares));
+      float* mine = partial[buffer][warp_index()];
+      if (lane < kScores) mine[lane] = dot_part;
+      if (lane < kMaxRows) mine[kScores + lane] = square_part;
+      sync_threads();
+      float dot = 0, square = 0;
+      const int slot = lane % kScores, row = slot / kSlots;
+      for (int w = 0; w < num_warps(); ++w) {
+        dot += partial[buffer][w][slot];
+        square += partial[buffer][w][kScores + row];
+      }
+      buffer ^= 1;
+
+      // Online softmax. A NaN score passes the maximum but makes its weight, hence `total` and
+      // `sum`, NaN for good.
+      const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);
+      const float score = row < present ? dot * (r * kLog2E) : minus_infinity();
+      const float new_max = maximum(max, warp_max<kSlots, kScores>(score));
+      const float weight = exp2_approx(score - new_max);
+      const float rescale = exp2_approx(max - new_max);
+      total = total * rescale + warp_sum<kSlots, kScores>(weight);
+      max = new_max;
+
+      // Mix.
+      ASSAY_UNROLL
+      for (int q = 0; q < kQueries; ++q) {
+        const float factor = shuffle(rescale, q);
+        ASSAY_UNROLL
+        for (int e = 0; e < S::kElements; ++e) sum[q][e] *= factor;
+      }
+      ASSAY_UNROLL
+      for (int k = 0; k < kMaxRows; ++k) {
+        if (k >= present) break;
+        float p[kQueries];
+        ASSAY_UNROLL
+        for (int q = 0; q < kQueries; ++q) p[q] = shuffle(weight, k * kSlots + q);
+        ASSAY_UNROLL
+        for (int i = 0; i < kVectors; ++i) {
+          float x[kSize];
+          load_elements(reinterpret_cast<const T*>(at(stage, k, i)), x);
+          ASSAY_UNROLL
+          for (int q = 0; q < kQueries; ++q) {
+            ASSAY_UNROLL
+            for (int j = 0; j < kSize; ++j) sum[q][i * kSize + j] += p[q] * x[j];
+          }
+        }
+      }
+
+      fetch_next(stage);
+      stage = stage + 1 == S::kStages ? 0 : stage + 1;
+    }
+
+    // O and LSE.
+    std::int64_t out = (query * a.tokens + t) * a.dim;
+    ASSAY_UNROLL
+    for (int q = 0; q < kQueries; ++q, out += a.tokens * a.dim) {
+      const float scale = 1.0f / shuffle(total, q);
+      if (query + q >= a.queries) break;
+      ASSAY_UNROLL
+      for (int i = 0; i < kVectors; ++i) {
+        float x[kSize];
+        ASSAY_UNROLL
+        for (int j = 0; j < kSize; ++j) x[j] = sum[q][i * kSize + j] * scale;
+        slice.store(a.o, out, i, x);
+      }
+    }
+    if (thread_index() < kQueries && query + lane < a.queries) {
+      a.lse.store((query + lane) * a.tokens + t, max * kLn2 + log_accurate(total));
+    }
+  }
+}
+
+// Rows too wide for the registers of a block: one block per query and token, first all scores, then
+// the mix; V twice.
+constexpr int kWideThreads = 512;
+template <class T>
+ASSAY_KERNEL(kWideThreads)
+void wide(Arguments<T> a, float* scores) {
+  const std::int64_t columns = a.queries * a.tokens;
+  for (std::int64_t qt = block_index(); qt < columns; qt += num_blocks()) {
+    const int q = static_cast<int>(qt / a.tokens);
+    const std::int64_t t = qt % a.tokens;
+    float* mine = scores + qt * a.sources;  // (Q, T, N)
+
+    float max = minus_infinity(), total = 0;
+    for (int n = 0; n < a.sources; ++n) {
+      const T* row = a.row(n, t);
+      float dot = 0, square = 0;
+      for_each_part(a, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+        float x[kCount], c[kCount];
+        load_part(row, d, x);
+        load_weights(a, q, d, c);
+        ASSAY_UNROLL
+        for (int j = 0; j < kCount; ++j) {
+          dot += c[j] * x[j];
+          square += x[j] * x[j];
+        }
+      });
+      dot = block_sum(dot);
+      square = block_sum(square);
+      const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);
+      const float score = dot * (r * kLog2E);
+      const float new_max = maximum(max, score);
+      total = total * exp2_approx(max - new_max) + exp2_approx(score - new_max);
+      max = new_max;
+      if (thread_index() == 0) mine[n] = score;
+    }
+    sync_threads();
+
+    const float scale = 1.0f / total;
+    for_each_part(a, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+      float sum[kCount] = {};
+      for (int n = 0; n < a.sources; ++n) {
+        const float weight = exp2_approx(mine[n] - max) * scale;
+        float x[kCount];
+        load_part(a.row(n, t), d, x);
+        ASSAY_UNROLL
+        for (int j = 0; j < kCount; ++j) sum[j] += weight * x[j];
+      }
+      store_part(a.o, qt * a.dim + d, sum);
+    });
+    if (thread_index() == 0) a.lse.store(qt, max * kLn2 + log_accurate(total));
+  }
+}
+
+namespace {
+
+// Calls f(Shape) with the instantiation of the config; the list is all there is.
+template <class F>
+Launch with_shape(const Config& config, const F& f) {
+  Launch result;
+  const auto offer = [&]<class S>(S shape) {
+    if (S::kElements == config.elements && S::kQueries == config.queries &&
+        S::kStages == config.stages) {
+      result = f(shape);
+    }
+  };
+  offer(Shape<8, 1, 2, 128>{});
+  offer(Shape<16, 1, 2, 128, 6>{});
+  offer(Shape<24, 1, 2, 128>{});
+  offer(Shape<32, 1, 2, 256, 2>{});
+  offer(Shape<8, 4, 2, 256, 2>{});
+  offer(Shape<8, 3, 2, 288, 2>{});
+  offer(Shape<16, 2, 2, 256, 2>{});
+  return result;
+}
+
+// Dynamic shared memory of a block.
+std::int64_t shared_bytes(const Config& c, DType v) {
+  const std::int64_t row = static_cast<std::int64_t>(c.threads) * c.elements;
+  const std::int64_t ring = c.stages * c.rows * row * static_cast<std::int64_t>(size_of(v));
+  return ring + (c.queries > 1 ? c.queries * row * 4 : 0);
+}
+
+// Each max_threads is that of the Shape. Nothing: rows are too wide for one block.
+std::optional<Config> choose(const Problem& p) {
+  const std::int64_t sources = p.dim("N"), queries = p.dim("Q"), dim = p.dim("D");
+  const DType v = p.dtype_of("V");
+  // Two blocks a multiprocessor with 228 KB (sm_90), less what each keeps besides.
+  const std::int64_t budget = std::min<std::int64_t>(108 << 10, max_shared_bytes() - (6 << 10));
+  const auto fits = [&](int elements, int at_once, int max_threads) -> std::optional<Config> {
+    const std::int64_t threads = round_up(ceil_div(dim, elements), kWarpSize);
+    if (threads > max_threads) return {};
+    const auto rows = static_cast<int>(ceil_div(sources, ceil_div(sources, kMaxRows)));
+    Config c = {elements, at_once, 2, static_cast<int>(threads), rows};
+    while (c.rows > 1 && shared_bytes(c, v) > budget) --c.rows;
+    if (shared_bytes(c, v) > budget) return {};
+    return c;
+  };
+  std::optional<Config> c;
+  if (queries > 1) {
+    if ((c = fits(8, 4, 256))) return c;
+    if ((c = fits(8, 3, 288))) return c;
+    if ((c = fits(16, 2, 256))) return c;
+  }
+  // Few threads with several vectors each wait less for each other than many with one.
+  for (const int elements : {8, 16, 24}) {
+    if ((c = fits(elements, 1, 128))) return c;
+  }
+  return fits(32, 1, 256);
+}
+
+template <class T, class S>
+Launch prepare_fused(const Arguments<T>& a, const Config& c) {
+  const std::int64_t shared = shared_bytes(c, dtype_of<T>);
+  const auto kernel = fused<T, S>;
+  allow_shared(kernel, shared);
+  // As many blocks as run at once, each with its share of the tokens, so that c is folded once and
+  // the ring never drains.
+  const std::int64_t groups = ceil_div(a.queries, S::kQueries);
+  const std::int64_t resident = resident_blocks(kernel, c.threads, shared);
+  const std::int64_t streams = std::clamp<std::int64_t>(resident / groups, 1, a.tokens);
+  return [=, rows = c.rows, threads = c.threads](Stream stream) {
+    launch(
+        kernel,
+        {.blocks = streams * groups, .threads = threads, .shared_bytes = shared, .stream = stream},
+        a, rows, static_cast<int>(groups));
+  };
+}
+
+template <class T>
+Launch prepare(const Problem& p, const Buffers& buffers) {
+  const Arguments<T> a = arguments<T>(p, buffers);
+  if (const auto config = choose(p)) {
+    return with_shape(*config, [&]<class S>(S) { return prepare_fused<T, S>(a, *config); });
+  }
+  constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;  // the kernel loops over the rest
+  const std::int64_t blocks = std::min(a.queries * a.tokens, kMostBlocks);
+  return [=, scores = static_cast<float*>(buffers.workspace)](Stream stream) {
+    launch(wide<T>, {.blocks = blocks, .threads = kWideThreads, .stream = stream}, a, scores);
+  };
+}
+
+Numerics numerics(const Problem& p) {
+  const std::int64_t sources = p.dim("N");
+  if (const auto c = choose(p)) {
+    // A thread's own sum, the tree of its warp, then one warp after the other.
+    const double chain = c->elements + 5 + c->threads / kWarpSize;
+    return {.summation_height = height(static_cast<std::int64_t>(chain), 1),
+            .rescales = static_cast<double>(ceil_div(sources, c->rows) - 1)};
+  }
+  return {.summation_height = block_sum_height(p, p.dtype_of("V"), kWideThreads),
+          .rescales = static_cast<double>(sources - 1)};
+}
+
+}  // namespace
+
+ASSAY_VARIANT(fused){
+    .op = "attnres_fwd",
+    .name = "fused",
+    .summary = "online softmax over depth, V read once: asynchronous copies, sums in registers",
+    .backend = kTwinBackend,
+    .arch = {.min = 80},
+    .numerics = numerics,
+    .unsupported = too_large,
+    .workspace =
+        [](const Problem& p) {
+          return Workspace{choose(p) ? 0 : 4 * p.dim("Q") * p.dim("T") * p.dim("N")};
+        },
+    .prepare =
+        [](const Problem& p, const Buffers& buffers) {
+          return dispatch(p.dtype_of("V"),
+                          [&]<class T>(std::type_identity<T>) { return prepare<T>(p, buffers); });
+        },
+};
+
+}  // namespace assay::ASSAY_TWIN::attnres_fwd_fused

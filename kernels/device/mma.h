@@ -1,0 +1,46 @@
+// Tensor-core products of bf16 with fp32 accumulation, as warp collectives, and the loads that lay
+// out their operands.
+//
+// In what follows lane = 4 g + t. A word holds two neighbours, the first in its low half.
+//   A (16 x 16): a[0] = A[g][2t, 2t+1]   a[1] = A[g+8][2t, 2t+1]   a[2] = A[g][2t+8, +9]   a[3] =
+//   A[g+8][2t+8, +9] B (16 x 8):  b[0] = B[2t, 2t+1][g]   b[1] = B[2t+8, 2t+9][g] C (16 x 8): c[0],
+//   c[1] = C[g][2t, 2t+1]   c[2], c[3] = C[g+8][2t, 2t+1]
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/device/twin.h"
+
+namespace assay::ASSAY_TWIN {
+
+// c += A B. A product of two bf16 is exact; eight of them and the accumulator are added at once,
+// with the alignment shifts and the result cut off rather than rounded.
+ASSAY_DEVICE void mma_m16n8k16(float (&c)[4], const std::uint32_t (&a)[4],
+                               const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Four 8 x 8 matrices of 16-bit elements from shared memory. Lanes 8i to 8i+7 pass the addresses of
+// the rows of matrix i (16 bytes each, aligned to 16); lane 4g + t gets out[i] = M_i[g][2t, 2t+1].
+ASSAY_DEVICE void ldmatrix_x4(std::uint32_t (&out)[4], const void* row) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
+// The same, transposed: lane 4g + t gets out[i] = (M_i[2t][g], M_i[2t+1][g]).
+ASSAY_DEVICE void ldmatrix_x4_transposed(std::uint32_t (&out)[4], const void* row) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
+}  // namespace assay::ASSAY_TWIN

@@ -1,0 +1,235 @@
+#include "reports/jsonl.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return value;
+}
+
+double to_double(const Json& json) {
+  if (json.is_number()) return json.get<double>();
+  const auto text = json.get<std::string>();
+  if (text == "inf") return std::numeric_limits<double>::infinity();
+  if (text == "-inf") return -std::numeric_limits<double>::infinity();
+  if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
+  throw std::invalid_argument("`" + text + "` is no number");
+}
+
+Status to_status(const Json& json) {
+  if (const auto status = parse_status(json.get<std::string>())) return *status;
+  throw std::invalid_argument("unknown status " + json.dump());
+}
+
+Json to_object(const Check& check) {
+  Json json = {{"kind", check.kind},
+               {"family", check.family},
+               {"seed", check.seed},
+               {"output", check.output},
+               {"status", name(check.status)},
+               {"reason", check.reason},
+               {"elements", check.elements},
+               {"wrong", check.wrong},
+               {"utilisation", number(check.utilisation)},
+               {"zero_accepted", number(check.zero_accepted)},
+               {"error_rms", number(check.error_rms)},
+               {"error_normwise", number(check.error_normwise)}};
+  if (check.worst)
+    json["worst"] = {{"index", check.worst->index},
+                     {"want", number(check.worst->want)},
+                     {"got", number(check.worst->got)},
+                     {"bound", number(check.worst->bound)},
+                     {"utilisation", number(check.worst->utilisation)}};
+  return json;
+}
+
+Check to_check(const Json& json) {
+  Check check;
+  check.kind = json.at("kind");
+  check.family = json.at("family");
+  check.seed = json.at("seed");
+  check.output = json.at("output");
+  check.status = to_status(json.at("status"));
+  check.reason = json.at("reason");
+  check.elements = json.at("elements");
+  check.wrong = json.at("wrong");
+  check.utilisation = to_double(json.at("utilisation"));
+  check.zero_accepted = to_double(json.at("zero_accepted"));
+  check.error_rms = to_double(json.at("error_rms"));
+  check.error_normwise = to_double(json.at("error_normwise"));
+  if (const auto worst = json.find("worst"); worst != json.end())
+    check.worst = Element{worst->at("index"), to_double(worst->at("want")), to_double(worst->at("got")),
+                          to_double(worst->at("bound")), to_double(worst->at("utilisation"))};
+  return check;
+}
+
+Json to_object(const Measurement& m) {
+  return {{"cache", m.cache},
+          {"clock", m.clock},
+          {"samples", m.samples},
+          {"median_s", m.median},
+          {"p05_s", m.p05},
+          {"p95_s", m.p95},
+          {"bytes_read", m.bytes_read},
+          {"bytes_written", m.bytes_written},
+          {"flops", m.flops},
+          {"limit_bytes_per_s", m.limit},
+          {"buffer_sets", m.buffer_sets}};
+}
+
+Measurement to_measurement(const Json& json) {
+  Measurement m;
+  m.cache = json.at("cache");
+  m.clock = json.at("clock");
+  m.samples = json.at("samples");
+  m.median = json.at("median_s");
+  m.p05 = json.at("p05_s");
+  m.p95 = json.at("p95_s");
+  m.bytes_read = json.at("bytes_read");
+  m.bytes_written = json.at("bytes_written");
+  m.flops = json.at("flops");
+  m.limit = json.at("limit_bytes_per_s");
+  m.buffer_sets = json.at("buffer_sets");
+  return m;
+}
+
+Record to_record(const Json& json) {
+  Record record;
+  record.environment = json.at("environment");
+  record.op = json.at("op");
+  record.problem = json.at("problem");
+  record.variant = json.at("variant");
+  record.backend = json.at("backend");
+  record.device = json.at("device");
+  record.numerics = json.at("numerics");
+  record.repeatability = json.at("repeatability");
+  record.workspace_bytes = json.at("workspace_bytes");
+  record.status = to_status(json.at("status"));
+  record.reason = json.at("reason");
+  for (const Json& check : json.at("checks")) record.checks.push_back(to_check(check));
+  for (const Json& measurement : json.at("measurements")) record.measurements.push_back(to_measurement(measurement));
+  record.seconds = json.at("seconds");
+  record.repro = json.at("repro");
+  return record;
+}
+
+Environment to_environment(const Json& json) {
+  Environment environment;
+  for (const auto& [key, value] : json.at("facts").items())
+    environment.facts.emplace_back(key, value.get<std::string>());
+  return environment;
+}
+
+// Bytes that are no UTF-8 (in a device's own words, say) must not cost the record.
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+void read_line(const std::string& line, Results& results) {
+  const Json json = Json::parse(line);
+  const int schema = json.at("schema");
+  if (schema != kSchema)
+    throw std::invalid_argument(fmt::format("its schema is {}, this program reads {}", schema, kSchema));
+  const std::string kind = json.at("kind");
+  if (kind == "case") {
+    add(results, to_record(json));
+  } else if (kind == "environment") {
+    Environment environment = to_environment(json);
+    const bool known = std::any_of(results.environments.begin(), results.environments.end(),
+                                   [&](const Environment& other) { return other.id() == environment.id(); });
+    if (!known) results.environments.push_back(std::move(environment));
+  } else {
+    throw std::invalid_argument("unknown kind `" + kind + "`");
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Record& record) {
+  Json json = {{"schema", record.schema},
+               {"kind", "case"},
+               {"environment", record.environment},
+               {"op", record.op},
+               {"problem", record.problem},
+               {"variant", record.variant},
+               {"backend", record.backend},
+               {"device", record.device},
+               {"numerics", record.numerics},
+               {"repeatability", record.repeatability},
+               {"workspace_bytes", record.workspace_bytes},
+               {"status", name(record.status)},
+               {"reason", record.reason}};
+  json["checks"] = Json::array();
+  for (const Check& check : record.checks) json["checks"].push_back(to_object(check));
+  json["measurements"] = Json::array();
+  for (const Measurement& measurement : record.measurements) json["measurements"].push_back(to_object(measurement));
+  json["seconds"] = record.seconds;
+  json["repro"] = record.repro;
+  return dump(json);
+}
+
+std::string to_json(const Environment& environment) {
+  Json json = {{"schema", environment.schema}, {"kind", "environment"}, {"id", environment.id()}};
+  json["facts"] = Json::object();
+  for (const auto& [key, value] : environment.facts) json["facts"][key] = value;
+  return dump(json);
+}
+
+Results read_results(const std::vector<std::string>& files) {
+  Results results;
+  for (const std::string& path : files) {
+    std::ifstream file(path);
+    if (!file || std::filesystem::is_directory(path)) throw UsageError("cannot read " + path);
+    std::string line;
+    for (int number = 1; std::getline(file, line); ++number) {
+      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      try {
+        read_line(line, results);
+      } catch (const Json::parse_error&) {
+        const bool cut = file.eof();  // the last line has no line break: the writer was stopped in the middle
+        results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, number,
+                                            cut ? "the line is cut off" : "not JSON"));
+      } catch (const std::exception& error) {
+        results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, number, error.what()));
+      }
+    }
+  }
+  return results;
+}
+
+JsonlWriter::JsonlWriter(const std::string& path) : path_(path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code failure;
+  if (!folder.empty()) std::filesystem::create_directories(folder, failure);
+  // A file whose last line was cut gets its line break first, or the next record would be lost with it.
+  bool cut = false;
+  if (std::ifstream old(path, std::ios::binary | std::ios::ate); old && old.tellg() > 0) {
+    old.seekg(-1, std::ios::end);
+    cut = old.get() != '\n';
+  }
+  errno = 0;
+  file_.open(path, std::ios::app);
+  if (!file_) throw UsageError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+  if (cut) file_ << '\n';
+}
+
+void JsonlWriter::write_line(const std::string& line) {
+  file_ << line << '\n' << std::flush;
+  if (!file_) throw EnvironmentError("cannot write to " + path_ + " any more: is the disk full?");
+}
+
+}  // namespace assay

@@ -1,0 +1,35 @@
+// Records and environments as JSON, one object a line: the format in which results are kept.
+#pragma once
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "harness/core/record.h"
+#include "reports/results.h"
+
+namespace assay {
+
+// {"schema":1,"kind":"case",…} and {"schema":1,"kind":"environment",…}, without the line break. Numbers that JSON does not
+// have are written as the texts "inf", "-inf" and "nan".
+std::string to_json(const Record& record);
+std::string to_json(const Environment& environment);
+
+// Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with a note naming file, line
+// and reason; a file that can't be read throws UsageError.
+Results read_results(const std::vector<std::string>& files);
+
+// Appends to a file, each line flushed as it happens. Opening throws UsageError, before any work is done.
+class JsonlWriter {
+ public:
+  explicit JsonlWriter(const std::string& path);
+  void write(const Record& record) { write_line(to_json(record)); }
+  void write(const Environment& environment) { write_line(to_json(environment)); }
+
+ private:
+  void write_line(const std::string& line);  // throws EnvironmentError when the disk is full
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace assay
