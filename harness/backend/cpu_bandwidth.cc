@@ -45,7 +45,7 @@ struct Arrays {
   std::int64_t bytes;  // of each; a multiple of every block
 };
 
-struct Stream {
+struct Streaming {
   // Reads [begin, end) of every array to be read and stores to those to be written; returns a sum in
   // `sink`, so that nothing can be left out.
   template <Isa isa>
@@ -101,7 +101,7 @@ double seconds_of(const Arrays& arrays, const Walk& walk) {
   const auto start = std::chrono::steady_clock::now();
   parallel_for(arrays.bytes, walk.block, [&](std::int64_t begin, std::int64_t end) {
     float sink = 0;
-    run_simd<Stream>(&arrays, walk, begin, end, &sink);
+    run_simd<Streaming>(&arrays, walk, begin, end, &sink);
     volatile float keep = sink;
     static_cast<void>(keep);
 #if defined(__SSE2__)

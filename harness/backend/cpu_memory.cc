@@ -1,6 +1,5 @@
 #include "harness/backend/cpu_memory.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -66,8 +65,8 @@ void* allocate(std::int64_t bytes) {
   void* memory = std::aligned_alloc(static_cast<std::size_t>(unit), static_cast<std::size_t>(size));
   if (!memory) fail("");
   if (large) {
-    // Advice: where it is not taken, the block has small pages.
-    static_cast<void>(madvise(memory, static_cast<std::size_t>(size), MADV_HUGEPAGE));
+
+    prefer_huge_pages(memory, size);
     parallel_for(size, kHugePage, [memory](std::int64_t begin, std::int64_t end) {
       for (std::int64_t at = begin; at < end; at += kPage) static_cast<volatile char*>(memory)[at] = 0;
     });

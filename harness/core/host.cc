@@ -1,5 +1,6 @@
 #include "harness/core/host.h"
 
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -51,6 +52,16 @@ std::int64_t available_memory() {
   const std::int64_t available = std::min(meminfo_available(), granted_by_control_group());
   if (available != kUnknown) return available;
   return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
+void prefer_huge_pages(void* memory, std::int64_t bytes) {
+  constexpr std::uintptr_t kPage = 4096;
+  constexpr std::int64_t kLarge = 4 << 20;
+  if (bytes < kLarge) return;
+  const auto start = (reinterpret_cast<std::uintptr_t>(memory) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) / kPage * kPage;
+  // Advice: where it is not taken, the pages are small.
+  static_cast<void>(madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE));
 }
 
 std::string cpu_name() {

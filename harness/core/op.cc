@@ -1,9 +1,9 @@
 #include "harness/core/op.h"
 
-#include <bit>
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/core/host.h"
 
 namespace assay {
 
@@ -16,7 +16,10 @@ Expected::Expected(std::string name, std::int64_t count)
     : output(std::move(name)),
       size(count),
       value(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))),
-      bound(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))) {}
+      bound(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))) {
+  prefer_huge_pages(value.get(), 8 * count);
+  prefer_huge_pages(bound.get(), 8 * count);
+}
 
 std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
   std::vector<TensorSpec> specs;

@@ -52,10 +52,14 @@ using simd_vector = typename SimdVector<T, kLanes>::type;
 #define ASSAY_INLINE_LAMBDA __attribute__((always_inline))  // between a lambda's ) and its {
 
 #if defined(__x86_64__)
+#if defined(__clang__)  // which does not know prefer-vector-width and would ignore all of the rest
+#define ASSAY_WIDE_VECTORS
+#else
+#define ASSAY_WIDE_VECTORS ",prefer-vector-width=512"
+#endif
 #define ASSAY_TARGET_AVX2 __attribute__((target("avx2,fma,f16c,bmi,bmi2"), flatten))
 #define ASSAY_TARGET_AVX512                                                                   \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,"          \
-                        "prefer-vector-width=512"),                                           \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2" ASSAY_WIDE_VECTORS), \
                  flatten))
 #else
 #define ASSAY_TARGET_AVX2

@@ -1,0 +1,174 @@
+// The program as a user meets it: exit codes, messages, files.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "harness/backend/backend.h"
+#include "harness/testing.h"
+
+namespace assay {
+namespace {
+
+struct Outcome {
+  int code = -1;
+  std::string text;  // stdout and stderr
+};
+
+Outcome assay(const std::string& arguments) {
+  const std::string command =
+      "cd '" ASSAY_SOURCE_DIR "' && " ASSAY_BINARY " " + arguments + " 2>&1 </dev/null";
+  Outcome outcome;
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe);
+  char buffer[4096];
+  for (std::size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) outcome.text.append(buffer, n);
+  outcome.code = WEXITSTATUS(pclose(pipe));
+  return outcome;
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string read(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::temp_directory_path() / ("assay_cli_test_" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::filesystem::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+constexpr const char* kSmall = "'attnres_fwd dtype=bf16 N=3 T=2 D=8' --backend cpu --verify-only ";
+
+}  // namespace
+
+TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
+  struct Mistake {
+    const char* arguments;
+    const char* says;
+  };
+  const Mistake mistakes[] = {
+      {"", "subcommand is required"},
+      {"run", "what is required"},
+      {"run quik", "unknown suite `quik`, did you mean `quick`?"},
+      {"run nowhere/x.suite", "no suite file nowhere/x.suite"},
+      {"run 'attnres_fw N=1 T=1 D=1'", "unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
+      {"run 'attnres_fwd N=1 T=1 D=0'", "problem:1:23: D=0: a dim is at least 1"},
+      {"run quick --variant fusd", "no variant matches `fusd`, did you mean `fused`?"},
+      {"run quick --variant attnres_fwd/fusd@cpu", "did you mean `attnres_fwd/fused@cpu`?"},
+      {"run quick --backend gpu", "unknown backend `gpu`, did you mean `cpu`?"},
+      {"run quick --variant '*@cpu' --backend simt", "simt"},
+      {"run quick --seed x", "--seed"},
+      {"report /nonexistent.jsonl", "cannot read /nonexistent.jsonl"},
+      {"list variant", "nothing to list named `variant`, did you mean `variants`?"},
+      {"run " "'attnres_fwd N=3 T=2 D=8'" " --out /proc/none/x.jsonl", "cannot write /proc/none/x.jsonl"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    INFO(mistake.arguments);
+    const Outcome outcome = assay(mistake.arguments);
+    INFO(outcome.text);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.text, mistake.says));
+  }
+}
+
+TEST_CASE("an empty sweep is no success") {
+  const Folder folder;
+  std::ofstream(folder / "empty.suite") << "# nothing here\n";
+  const Outcome outcome = assay("run " + (folder / "empty.suite").string());
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.text, "no case matched"));
+}
+
+TEST_CASE("--backend cuda without a device is a usage error that says why") {
+  Platform* cuda = find_platform(Backend::cuda);
+  if (cuda && !cuda->devices().empty()) ASSAY_SKIP("this machine has a CUDA device");
+  const Outcome outcome = assay("run quick --backend cuda");
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.text, "cuda"));
+}
+
+TEST_CASE("a sweep appends records that report can read") {
+  const Folder folder;
+  const std::string out = (folder / "results.jsonl").string();
+  const Outcome first = assay("run " + std::string(kSmall) + "--out " + out);
+  INFO(first.text);
+  CHECK(first.code == 0);
+  CHECK(contains(first.text, "4 cases: 4 passed, 0 failed, 0 unsupported"));
+  CHECK(assay("run " + std::string(kSmall) + "--variant fused --out " + out).code == 0);
+  const std::string text = read(out);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2 + 4 + 1);  // two environments, five cases
+  CHECK(contains(text, R"({"schema":1,"kind":"environment","id":")"));
+  CHECK(contains(text, R"("problem":"attnres_fwd dtype=bf16 N=3 Q=1 T=2 D=8")"));
+  CHECK_FALSE(contains(text, ASSAY_SOURCE_DIR));  // no absolute paths
+  CHECK_FALSE(contains(text, folder.operator/("").string()));
+
+  const Outcome console = assay("report " + out);
+  CHECK(console.code == 0);
+  CHECK(contains(console.text, "4 cases: 4 passed"));  // the newest of each case
+  CHECK(contains(assay("report --format markdown " + out).text, "| problem | variant | status |"));
+  const Outcome csv = assay("report --format csv " + out);
+  CHECK(std::count(csv.text.begin(), csv.text.end(), '\n') == 1 + 4);
+  CHECK(assay("report --format cvs " + out).code == 2);
+}
+
+TEST_CASE("a results file that was cut in the middle of a line is still read, and goes on growing") {
+  const Folder folder;
+  const std::filesystem::path out = folder / "results.jsonl";
+  REQUIRE(assay("run " + std::string(kSmall) + "--out " + out.string()).code == 0);
+  std::filesystem::resize_file(out, std::filesystem::file_size(out) - 40);
+  const Outcome cut = assay("report " + out.string());
+  CHECK(cut.code == 0);
+  CHECK(contains(cut.text, ":5: skipped, the line is cut off"));
+  CHECK(contains(cut.text, "3 cases: 3 passed"));
+  REQUIRE(assay("run " + std::string(kSmall) + "--variant tensor_core --out " + out.string()).code == 0);
+  CHECK(contains(assay("report " + out.string()).text, "4 cases: 4 passed"));
+}
+
+TEST_CASE("a problem larger than memory is an error of that case, and the others go on") {
+  const Outcome outcome =
+      assay("run 'attnres_fwd dtype=bf16 N=64 T=1000000000,2 D=8192' --variant fused@cpu --verify-only");
+  INFO(outcome.text);
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.text, "bytes"));
+  CHECK(contains(outcome.text, "2 cases: 1 passed, 0 failed, 0 unsupported, 1 error"));
+}
+
+TEST_CASE("help shows examples and exit codes") {
+  const Outcome help = assay("--help");
+  CHECK(help.code == 0);
+  CHECK(contains(help.text, "Examples:"));
+  CHECK(contains(help.text, "Exit code: 0 all good"));
+  for (const char* option : {"--variant", "--backend", "--device", "--verify-only", "--seed", "--out"})
+    CHECK(contains(assay("run --help").text, option));
+}
+
+TEST_CASE("the smoke suite passes on every variant of the CPU") {
+  const Outcome outcome = assay("run attnres_smoke --backend cpu --verify-only");
+  INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.text, "808 cases: 808 passed, 0 failed, 0 unsupported"));
+}
+
+TEST_CASE("the smoke suite passes on every variant of the GPU") {
+  Platform* cuda = find_platform(Backend::cuda);
+  if (!cuda) ASSAY_SKIP("the cuda backend is not built");
+  if (cuda->devices().empty()) ASSAY_SKIP(cuda->why_none());
+  const Outcome outcome = assay("run attnres_smoke --backend cuda --verify-only");
+  INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
+  CHECK(outcome.code == 0);
+}
+
+}  // namespace assay
