@@ -4,7 +4,7 @@
 // of the dtype they came from. For f32 and f16 that is memory order. For bf16 it is even elements,
 // then odd ones: 32-bit words shifted and masked give both with one load and two operations, half
 // of what widening in memory order takes. Kernels keep fp32 scratch in the pair order of V and
-// return to memory order only in store().
+// return to memory order only in store_as() and store_row().
 #pragma once
 
 #include <algorithm>
@@ -68,12 +68,11 @@ ASSAY_INLINE Vectors scale(const Vectors& x, float y) {
   return {x.a * y, x.b * y};
 }
 
-// All 2W elements, in a fixed tree of log2(2W) levels.
+// Adds the lanes in a fixed tree of log2(W) levels.
 template <Isa isa>
-ASSAY_INLINE float sum(const Pair<isa>& x) {
+ASSAY_INLINE float sum(const Floats<isa>& x) {
   float lane[simd_width(isa)];
-  const Floats<isa> both = x.a + x.b;
-  __builtin_memcpy(lane, &both, sizeof both);
+  __builtin_memcpy(lane, &x, sizeof x);
   for (int half = simd_width(isa) / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   }
@@ -194,22 +193,26 @@ ASSAY_INLINE Pair<isa> reorder(Pair<isa> x) {
   }
 }
 
-ASSAY_INLINE void write(void* to, const auto& value) { __builtin_memcpy(to, &value, sizeof value); }
+template <class V>
+ASSAY_INLINE void write(void* to, const V& value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
 
 // The same past the cache, for whole lines that are not read again soon: an ordinary store would
-// first read the line. `to` is aligned to 16. End with stream_fence().
-ASSAY_INLINE void stream_write(void* to, const auto& value) {
-#if defined(__SSE2__)
-  if constexpr (sizeof value >= 16) {
-    __m128i piece[sizeof value / 16];
-    __builtin_memcpy(piece, &value, sizeof value);
-    unroll<sizeof value / 16>([&](auto i) ASSAY_INLINE_LAMBDA {
-      _mm_stream_si128(static_cast<__m128i*>(to) + i, piece[i]);
-    });
-    return;
+// first read the line. `to` is aligned to the register. End with stream_fence().
+template <class V>
+ASSAY_INLINE void stream_write(void* to, const V& value) {
+#if defined(__SSE2__) && !defined(__clang__)
+  if constexpr (sizeof value > 16) {  // as text for the same reason as above
+    asm volatile("vmovntps %1, %0" : "=m"(*static_cast<V*>(to)) : "v"(value));
+  } else {
+    _mm_stream_si128(static_cast<__m128i*>(to), read<__m128i>(&value));
   }
-#endif
+#elif defined(__clang__)
+  __builtin_nontemporal_store(value, static_cast<V*>(to));
+#else
   write(to, value);
+#endif
 }
 ASSAY_INLINE void stream_fence() {
 #if defined(__SSE2__)
@@ -223,46 +226,44 @@ ASSAY_INLINE void store(float* to, const Vectors& x) {
   write(to + sizeof x.a / sizeof(float), x.b);
 }
 
-// x rounded once to `dtype`, in memory order.
-template <Isa isa, class Order>
-ASSAY_INLINE simd_vector<std::uint32_t, simd_width(isa)> to_bf16(const Pair<isa>& x) {
-  const Pair<isa> y = reorder<isa, Order, bf16>(x);
-  return (round_bf16<isa>(y.a) >> 16) | (round_bf16<isa>(y.b) & 0xffff0000);
-}
-template <Isa isa, class Order>
-ASSAY_INLINE Words<isa> to_f16(const Pair<isa>& x) {
-  const Pair<isa> y = reorder<isa, Order, f16>(x);
-  const Halves<isa> half[2] = {narrow_f16<isa>(y.a), narrow_f16<isa>(y.b)};
-  return read<Words<isa>>(half);
+// x, in the pair order of Order, to `to` in memory order, rounded once to `dtype`, by put(to,
+// register).
+template <Isa isa, class Order, class Put>
+ASSAY_INLINE void store_as(char* to, DType dtype, const Pair<isa>& x, const Put& put) {
+  if (dtype == DType::bf16) {
+    const Pair<isa> y = reorder<isa, Order, bf16>(x);
+    put(to, (round_bf16<isa>(y.a) >> 16) | (round_bf16<isa>(y.b) & 0xffff0000));
+  } else if (dtype == DType::f16) {
+    const Pair<isa> y = reorder<isa, Order, f16>(x);
+    const Halves<isa> half[2] = {narrow_f16<isa>(y.a), narrow_f16<isa>(y.b)};
+    put(to, read<Words<isa>>(half));
+  } else {
+    const Pair<isa> y = reorder<isa, Order, float>(x);
+    put(to, y.a);
+    put(to + sizeof y.a, y.b);
+  }
 }
 
-// `count` elements, from whole pairs in the pair order of Order to `to` in memory order, rounded
-// once to `dtype`. stream: `to` is aligned to 16, and so is its end.
+// The same for `count` elements from whole pairs in `from`. stream: `to` is aligned to 64 bytes, and
+// so is the end of what lies there.
 template <Isa isa, class Order>
-ASSAY_INLINE void store_as(char* to, DType dtype, const float* from, std::int64_t count,
-                           bool stream) {
+ASSAY_INLINE void store_row(char* to, DType dtype, const float* from, std::int64_t count,
+                            bool stream) {
   const auto size = static_cast<std::int64_t>(size_of(dtype));
-  for (std::int64_t d = 0; d < count; d += kPair<isa>) {
-    const Pair<isa> x = load<isa>(from + d);
-    alignas(64) char rounded[kPair<isa> * sizeof(float)];
-    if (dtype == DType::bf16) {
-      write(rounded, to_bf16<isa, Order>(x));
-    } else if (dtype == DType::f16) {
-      write(rounded, to_f16<isa, Order>(x));
-    } else {
-      write(rounded, reorder<isa, Order, float>(x));
-    }
-    const std::int64_t bytes = std::min<std::int64_t>(kPair<isa>, count - d) * size;
-    char* at = to + d * size;
+  const auto cached = [](char* at, const auto& x) ASSAY_INLINE_LAMBDA { write(at, x); };
+  const auto past = [](char* at, const auto& x) ASSAY_INLINE_LAMBDA { stream_write(at, x); };
+  std::int64_t d = 0;
+  for (; d + kPair<isa> <= count; d += kPair<isa>) {
     if (stream) {
-      for (std::int64_t i = 0; i < bytes; i += 16) {
-        stream_write(at + i, read<simd_vector<float, 4>>(rounded + i));
-      }
-    } else if (bytes == kPair<isa> * size) {
-      std::memcpy(at, rounded, static_cast<std::size_t>(kPair<isa> * size));
+      store_as<isa, Order>(to + d * size, dtype, load<isa>(from + d), past);
     } else {
-      std::memcpy(at, rounded, static_cast<std::size_t>(bytes));
+      store_as<isa, Order>(to + d * size, dtype, load<isa>(from + d), cached);
     }
+  }
+  if (d < count) {
+    char rest[kPair<isa> * sizeof(float)];
+    store_as<isa, Order>(rest, dtype, load<isa>(from + d), cached);
+    std::memcpy(to + d * size, rest, static_cast<std::size_t>((count - d) * size));
   }
 }
 

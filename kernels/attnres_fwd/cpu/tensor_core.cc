@@ -32,7 +32,7 @@ ASSAY_INLINE float pack_row(const T* row, std::int64_t dim, float* packed) {
       store(packed + d + u * kPair<isa>, x);
     });
   }
-  return sum<isa>(square[0]) + sum<isa>(square[1]);
+  return sum<isa>((square[0].a + square[0].b) + (square[1].a + square[1].b));
 }
 
 template <class T>
