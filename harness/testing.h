@@ -9,9 +9,10 @@
 #include <catch2/matchers/catch_matchers_all.hpp>
 #endif
 
-// Ends a test that this machine can't run. The text is what ctest's SKIP_REGULAR_EXPRESSION looks for.
-#define ASSAY_SKIP(reason)              \
-  do {                                  \
-    WARN("ASSAY_SKIPPED: " << reason);  \
-    return;                             \
+// Ends a test that this machine can't run. The text is what ctest's SKIP_REGULAR_EXPRESSION looks
+// for.
+#define ASSAY_SKIP(reason)             \
+  do {                                 \
+    WARN("ASSAY_SKIPPED: " << reason); \
+    return;                            \
   } while (false)

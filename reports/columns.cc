@@ -49,7 +49,9 @@ std::string scaled(double value, double first, std::initializer_list<const char*
 
 }  // namespace
 
-std::string format_seconds(double seconds) { return scaled(seconds, 1e-9, {"ns", "µs", "ms", "s"}); }
+std::string format_seconds(double seconds) {
+  return scaled(seconds, 1e-9, {"ns", "µs", "ms", "s"});
+}
 
 std::string format_rate(double bytes_per_second) {
   return scaled(bytes_per_second, 1e6, {"MB/s", "GB/s", "TB/s"});
@@ -60,24 +62,33 @@ const std::vector<Column>& columns() {
   using M = const Measurement&;
   static const std::vector<Column> table = {
       {"op", "op", false, false, [](R r) { return r.op; }, [](R r) { return r.op; }},
-      {"problem", "problem", false, true, [](R r) { return r.problem; }, [](R r) { return r.problem; }},
-      {"variant", "variant", false, true, [](R r) { return r.variant + "@" + r.backend; }, [](R r) { return r.variant; }},
-      {"backend", "backend", false, false, [](R r) { return r.backend; }, [](R r) { return r.backend; }},
-      {"device", "device", false, false, [](R r) { return r.device; }, [](R r) { return r.device; }},
+      {"problem", "problem", false, true, [](R r) { return r.problem; },
+       [](R r) { return r.problem; }},
+      {"variant", "variant", false, true, [](R r) { return r.variant + "@" + r.backend; },
+       [](R r) { return r.variant; }},
+      {"backend", "backend", false, false, [](R r) { return r.backend; },
+       [](R r) { return r.backend; }},
+      {"device", "device", false, false, [](R r) { return r.device; },
+       [](R r) { return r.device; }},
       {"status", "status", false, true, [](R r) { return std::string(name(r.status)); },
        [](R r) { return std::string(name(r.status)); }},
-      {"elements_checked", "checked", true, false, [](R r) { return number(static_cast<double>(elements(r))); },
+      {"elements_checked", "checked", true, false,
+       [](R r) { return number(static_cast<double>(elements(r))); },
        [](R r) { return std::to_string(elements(r)); }},
       {"utilisation", "error/bound", true, true,
        [](R r) { return r.checks.empty() ? "" : fmt::format("{:.3f}", utilisation(r)); },
        [](R r) { return r.checks.empty() ? "" : number(utilisation(r)); }},
-      {"median_s", "median", true, true, [](R r) { return timed(r, [](M m) { return format_seconds(m.median); }); },
+      {"median_s", "median", true, true,
+       [](R r) { return timed(r, [](M m) { return format_seconds(m.median); }); },
        [](R r) { return timed(r, [](M m) { return number(m.median); }); }},
-      {"p05_s", "p05", true, true, [](R r) { return timed(r, [](M m) { return format_seconds(m.p05); }); },
+      {"p05_s", "p05", true, true,
+       [](R r) { return timed(r, [](M m) { return format_seconds(m.p05); }); },
        [](R r) { return timed(r, [](M m) { return number(m.p05); }); }},
-      {"p95_s", "p95", true, true, [](R r) { return timed(r, [](M m) { return format_seconds(m.p95); }); },
+      {"p95_s", "p95", true, true,
+       [](R r) { return timed(r, [](M m) { return format_seconds(m.p95); }); },
        [](R r) { return timed(r, [](M m) { return number(m.p95); }); }},
-      {"samples", "samples", true, false, [](R r) { return timed(r, [](M m) { return std::to_string(m.samples); }); },
+      {"samples", "samples", true, false,
+       [](R r) { return timed(r, [](M m) { return std::to_string(m.samples); }); },
        [](R r) { return timed(r, [](M m) { return std::to_string(m.samples); }); }},
       {"bytes", "bytes", true, false,
        [](R r) { return timed(r, [](M m) { return number(m.bytes_read + m.bytes_written); }); },
@@ -85,20 +96,30 @@ const std::vector<Column>& columns() {
       {"bytes_per_s", "least bytes/s", true, true,
        [](R r) { return timed(r, [](M m) { return format_rate(m.bytes_per_second()); }); },
        [](R r) { return timed(r, [](M m) { return number(m.bytes_per_second()); }); }},
-      {"limit_bytes_per_s", "limit", true, false, [](R r) { return timed(r, [](M m) { return format_rate(m.limit); }); },
+      {"limit_bytes_per_s", "limit", true, false,
+       [](R r) { return timed(r, [](M m) { return format_rate(m.limit); }); },
        [](R r) { return timed(r, [](M m) { return number(m.limit); }); }},
       {"fraction_of_limit", "of limit", true, true,
-       [](R r) { return timed(r, [](M m) { return fmt::format("{:.0f} %", 100 * m.fraction_of_limit()); }); },
+       [](R r) {
+         return timed(r, [](M m) { return fmt::format("{:.0f} %", 100 * m.fraction_of_limit()); });
+       },
        [](R r) { return timed(r, [](M m) { return number(m.fraction_of_limit()); }); }},
       {"workspace_bytes", "workspace", true, true,
-       [](R r) { return r.workspace_bytes > 0 ? scaled(static_cast<double>(r.workspace_bytes), 1, {"B", "kB", "MB", "GB"}) : ""; },
+       [](R r) {
+         return r.workspace_bytes > 0
+                    ? scaled(static_cast<double>(r.workspace_bytes), 1, {"B", "kB", "MB", "GB"})
+                    : "";
+       },
        [](R r) { return std::to_string(r.workspace_bytes); }},
-      {"numerics", "numerics", false, false, [](R r) { return r.numerics; }, [](R r) { return r.numerics; }},
+      {"numerics", "numerics", false, false, [](R r) { return r.numerics; },
+       [](R r) { return r.numerics; }},
       {"repeatability", "repeatability", false, false, [](R r) { return r.repeatability; },
        [](R r) { return r.repeatability; }},
-      {"reason", "reason", false, false, [](R r) { return r.reason; }, [](R r) { return r.reason; }},
+      {"reason", "reason", false, false, [](R r) { return r.reason; },
+       [](R r) { return r.reason; }},
       {"repro", "repro", false, false, [](R r) { return r.repro; }, [](R r) { return r.repro; }},
-      {"environment", "environment", false, false, [](R r) { return r.environment; }, [](R r) { return r.environment; }},
+      {"environment", "environment", false, false, [](R r) { return r.environment; },
+       [](R r) { return r.environment; }},
   };
   return table;
 }

@@ -1,4 +1,5 @@
-// The one table of columns: what there is to say about a case, for every writer alike. A new column is one row here.
+// The one table of columns: what there is to say about a case, for every writer alike. A new column
+// is one row here.
 #pragma once
 
 #include <string>
@@ -9,10 +10,10 @@
 namespace assay {
 
 struct Column {
-  std::string key;      // of machine-readable formats
-  std::string heading;  // of tables for people
-  bool numeric;         // aligned to the right
-  bool in_tables;       // shown to people; false: only in machine-readable formats
+  std::string key;                     // of machine-readable formats
+  std::string heading;                 // of tables for people
+  bool numeric;                        // aligned to the right
+  bool in_tables;                      // shown to people; false: only in machine-readable formats
   std::string (*text)(const Record&);  // for people, with units
   std::string (*raw)(const Record&);   // for machines: plain SI numbers, empty where there is none
 };

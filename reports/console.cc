@@ -1,4 +1,5 @@
-// A table for terminals: a block per problem, its variants under it, and what went wrong with its repro line.
+// A table for terminals: a block per problem, its variants under it, and what went wrong with its
+// repro line.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,12 +22,14 @@ std::string write_console(const Results& results) {
   std::vector<std::size_t> widths;
   for (const Column* column : shown) {
     std::size_t width = display_width(column->heading);
-    for (const Record& record : results.records) width = std::max(width, display_width(column->text(record)));
+    for (const Record& record : results.records)
+      width = std::max(width, display_width(column->text(record)));
     widths.push_back(width);
   }
   const auto row = [&](auto text) {
     std::string line;
-    for (std::size_t i = 0; i < shown.size(); ++i) line += "  " + padded(text(*shown[i]), widths[i], shown[i]->numeric);
+    for (std::size_t i = 0; i < shown.size(); ++i)
+      line += "  " + padded(text(*shown[i]), widths[i], shown[i]->numeric);
     return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   };
 
@@ -51,8 +54,10 @@ std::string write_console(const Results& results) {
   return text + "\n" + summary(counts) + "\n";
 }
 
-ASSAY_WRITER(console) {
-    .name = "console", .summary = "table for a terminal", .write = write_console,
+ASSAY_WRITER(console){
+    .name = "console",
+    .summary = "table for a terminal",
+    .write = write_console,
 };
 
 }  // namespace

@@ -28,8 +28,10 @@ std::string write_csv(const Results& results) {
   return text;
 }
 
-ASSAY_WRITER(csv) {
-    .name = "csv", .summary = "one line a case, raw numbers in SI units", .write = write_csv,
+ASSAY_WRITER(csv){
+    .name = "csv",
+    .summary = "one line a case, raw numbers in SI units",
+    .write = write_csv,
 };
 
 }  // namespace

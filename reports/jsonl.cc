@@ -74,8 +74,9 @@ Check to_check(const Json& json) {
   check.error_rms = to_double(json.at("error_rms"));
   check.error_normwise = to_double(json.at("error_normwise"));
   if (const auto worst = json.find("worst"); worst != json.end())
-    check.worst = Element{worst->at("index"), to_double(worst->at("want")), to_double(worst->at("got")),
-                          to_double(worst->at("bound")), to_double(worst->at("utilisation"))};
+    check.worst =
+        Element{worst->at("index"), to_double(worst->at("want")), to_double(worst->at("got")),
+                to_double(worst->at("bound")), to_double(worst->at("utilisation"))};
   return check;
 }
 
@@ -123,7 +124,8 @@ Record to_record(const Json& json) {
   record.status = to_status(json.at("status"));
   record.reason = json.at("reason");
   for (const Json& check : json.at("checks")) record.checks.push_back(to_check(check));
-  for (const Json& measurement : json.at("measurements")) record.measurements.push_back(to_measurement(measurement));
+  for (const Json& measurement : json.at("measurements"))
+    record.measurements.push_back(to_measurement(measurement));
   record.seconds = json.at("seconds");
   record.repro = json.at("repro");
   return record;
@@ -137,20 +139,24 @@ Environment to_environment(const Json& json) {
 }
 
 // Bytes that are no UTF-8 (in a device's own words, say) must not cost the record.
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 void read_line(const std::string& line, Results& results) {
   const Json json = Json::parse(line);
   const int schema = json.at("schema");
   if (schema != kSchema)
-    throw std::invalid_argument(fmt::format("its schema is {}, this program reads {}", schema, kSchema));
+    throw std::invalid_argument(
+        fmt::format("its schema is {}, this program reads {}", schema, kSchema));
   const std::string kind = json.at("kind");
   if (kind == "case") {
     add(results, to_record(json));
   } else if (kind == "environment") {
     Environment environment = to_environment(json);
-    const bool known = std::any_of(results.environments.begin(), results.environments.end(),
-                                   [&](const Environment& other) { return other.id() == environment.id(); });
+    const bool known =
+        std::any_of(results.environments.begin(), results.environments.end(),
+                    [&](const Environment& other) { return other.id() == environment.id(); });
     if (!known) results.environments.push_back(std::move(environment));
   } else {
     throw std::invalid_argument("unknown kind `" + kind + "`");
@@ -176,7 +182,8 @@ std::string to_json(const Record& record) {
   json["checks"] = Json::array();
   for (const Check& check : record.checks) json["checks"].push_back(to_object(check));
   json["measurements"] = Json::array();
-  for (const Measurement& measurement : record.measurements) json["measurements"].push_back(to_object(measurement));
+  for (const Measurement& measurement : record.measurements)
+    json["measurements"].push_back(to_object(measurement));
   json["seconds"] = record.seconds;
   json["repro"] = record.repro;
   return dump(json);
@@ -200,7 +207,8 @@ Results read_results(const std::vector<std::string>& files) {
       try {
         read_line(line, results);
       } catch (const Json::parse_error&) {
-        const bool cut = file.eof();  // the last line has no line break: the writer was stopped in the middle
+        const bool cut =
+            file.eof();  // the last line has no line break: the writer was stopped in the middle
         results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, number,
                                             cut ? "the line is cut off" : "not JSON"));
       } catch (const std::exception& error) {
@@ -215,7 +223,8 @@ JsonlWriter::JsonlWriter(const std::string& path) : path_(path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   std::error_code failure;
   if (!folder.empty()) std::filesystem::create_directories(folder, failure);
-  // A file whose last line was cut gets its line break first, or the next record would be lost with it.
+  // A file whose last line was cut gets its line break first, or the next record would be lost with
+  // it.
   bool cut = false;
   if (std::ifstream old(path, std::ios::binary | std::ios::ate); old && old.tellg() > 0) {
     old.seekg(-1, std::ios::end);

@@ -10,16 +10,17 @@
 
 namespace assay {
 
-// {"schema":1,"kind":"case",…} and {"schema":1,"kind":"environment",…}, without the line break. Numbers that JSON does not
-// have are written as the texts "inf", "-inf" and "nan".
+// {"schema":1,"kind":"case",…} and {"schema":1,"kind":"environment",…}, without the line break.
+// Numbers that JSON does not have are written as the texts "inf", "-inf" and "nan".
 std::string to_json(const Record& record);
 std::string to_json(const Environment& environment);
 
-// Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with a note naming file, line
-// and reason; a file that can't be read throws UsageError.
+// Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with
+// a note naming file, line and reason; a file that can't be read throws UsageError.
 Results read_results(const std::vector<std::string>& files);
 
-// Appends to a file, each line flushed as it happens. Opening throws UsageError, before any work is done.
+// Appends to a file, each line flushed as it happens. Opening throws UsageError, before any work is
+// done.
 class JsonlWriter {
  public:
   explicit JsonlWriter(const std::string& path);

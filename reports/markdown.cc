@@ -46,19 +46,22 @@ std::string write_markdown(const Results& results) {
     if (record.status == Status::passed) continue;
     if (!heading) text += "\n## Not passed\n\n";
     heading = true;
-    text += fmt::format("- `{}` on `{}`: **{}**, {}\n  `{}`\n", record.id(), record.problem, name(record.status),
-                        cell(record.reason), record.repro);
+    text += fmt::format("- `{}` on `{}`: **{}**, {}\n  `{}`\n", record.id(), record.problem,
+                        name(record.status), cell(record.reason), record.repro);
   }
   if (!results.environments.empty()) text += "\n## Environment\n";
   for (const Environment& environment : results.environments) {
     text += fmt::format("\n`{}`\n\n| fact | value |\n| --- | --- |\n", environment.id());
-    for (const auto& [key, value] : environment.facts) text += fmt::format("| {} | {} |\n", cell(key), cell(value));
+    for (const auto& [key, value] : environment.facts)
+      text += fmt::format("| {} | {} |\n", cell(key), cell(value));
   }
   return text;
 }
 
-ASSAY_WRITER(markdown) {
-    .name = "markdown", .summary = "tables for documents", .write = write_markdown,
+ASSAY_WRITER(markdown){
+    .name = "markdown",
+    .summary = "tables for documents",
+    .write = write_markdown,
 };
 
 }  // namespace

@@ -27,7 +27,8 @@ Record passed() {
   record.workspace_bytes = 8192;
   record.status = Status::passed;
   record.seconds = 1.5;
-  record.repro = "assay run 'attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048' --variant fused@cuda --seed 1";
+  record.repro =
+      "assay run 'attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048' --variant fused@cuda --seed 1";
   Check check;
   check.kind = "interval";
   check.family = "gaussian";
@@ -37,8 +38,16 @@ Record passed() {
   check.utilisation = 0.125;
   check.worst = Element{{0, 5, 17}, 1.0 / 3, 0.333984375, 1e-6, 0.125};
   record.checks = {check};
-  record.measurements = {{.cache = "cold", .clock = "cuda_event", .samples = 212, .median = 237e-6, .p05 = 235.5e-6,
-                          .p95 = 240e-6, .bytes_read = 6e8, .bytes_written = 7e7, .flops = 1.2e9, .limit = 3.1e12,
+  record.measurements = {{.cache = "cold",
+                          .clock = "cuda_event",
+                          .samples = 212,
+                          .median = 237e-6,
+                          .p05 = 235.5e-6,
+                          .p95 = 240e-6,
+                          .bytes_read = 6e8,
+                          .bytes_written = 7e7,
+                          .flops = 1.2e9,
+                          .limit = 3.1e12,
                           .buffer_sets = 2}};
   return record;
 }
@@ -86,9 +95,11 @@ TEST_CASE("numbers for people have three digits and a unit") {
 TEST_CASE("the console table") {
   CHECK(written("console") ==
         "NVIDIA H100 80GB HBM3\n"
-        "  variant     status  error/bound  median     p05     p95  least bytes/s  of limit  workspace\n"
+        "  variant     status  error/bound  median     p05     p95  least bytes/s  of limit  "
+        "workspace\n"
         "attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048\n"
-        "  fused@cuda  passed        0.125  237 µs  236 µs  240 µs      2.83 TB/s      91 %    8.19 kB\n"
+        "  fused@cuda  passed        0.125  237 µs  236 µs  240 µs      2.83 TB/s      91 %    "
+        "8.19 kB\n"
         "  naive@cuda  failed          inf\n"
         "    O[q=0, t=5, d=17] = nan, \"want\" 0.25 | 1 of 33554432 elements wrong\n"
         "    assay run 'attnres_fwd …' --variant naive@cuda --seed 1\n"
@@ -97,43 +108,58 @@ TEST_CASE("the console table") {
 }
 
 TEST_CASE("the markdown report") {
-  CHECK(written("markdown") ==
-        "# Results\n\n"
-        "2 cases: 1 passed, 1 failed, 0 unsupported\n\n"
-        "## NVIDIA H100 80GB HBM3\n\n"
-        "| problem | variant | status | error/bound | median | p05 | p95 | least bytes/s | of limit | workspace |\n"
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        "| attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048 | fused@cuda | passed | 0.125 | 237 µs | 236 µs | 240 µs | "
-        "2.83 TB/s | 91 % | 8.19 kB |\n"
-        "| attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048 | naive@cuda | failed | inf |  |  |  |  |  |  |\n\n"
-        "## Not passed\n\n"
-        "- `attnres_fwd/naive@cuda` on `attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048`: **failed**, "
-        "O[q=0, t=5, d=17] = nan, \"want\" 0.25 \\| 1 of 33554432 elements wrong\n"
-        "  `assay run 'attnres_fwd …' --variant naive@cuda --seed 1`\n\n"
-        "## Environment\n\n"
-        "`" + results().environments[0].id() + "`\n\n"
-        "| fact | value |\n| --- | --- |\n"
-        "| gpu | NVIDIA H100 80GB HBM3 |\n"
-        "| flags | -O3 \\| x |\n");
+  CHECK(
+      written("markdown") ==
+      "# Results\n\n"
+      "2 cases: 1 passed, 1 failed, 0 unsupported\n\n"
+      "## NVIDIA H100 80GB HBM3\n\n"
+      "| problem | variant | status | error/bound | median | p05 | p95 | least bytes/s | of limit "
+      "| workspace |\n"
+      "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+      "| attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048 | fused@cuda | passed | 0.125 | 237 µs | "
+      "236 µs | 240 µs | "
+      "2.83 TB/s | 91 % | 8.19 kB |\n"
+      "| attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048 | naive@cuda | failed | inf |  |  |  |  |  "
+      "|  |\n\n"
+      "## Not passed\n\n"
+      "- `attnres_fwd/naive@cuda` on `attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048`: **failed**, "
+      "O[q=0, t=5, d=17] = nan, \"want\" 0.25 \\| 1 of 33554432 elements wrong\n"
+      "  `assay run 'attnres_fwd …' --variant naive@cuda --seed 1`\n\n"
+      "## Environment\n\n"
+      "`" +
+          results().environments[0].id() +
+          "`\n\n"
+          "| fact | value |\n| --- | --- |\n"
+          "| gpu | NVIDIA H100 80GB HBM3 |\n"
+          "| flags | -O3 \\| x |\n");
 }
 
 TEST_CASE("the csv") {
   CHECK(written("csv") ==
-        "op,problem,variant,backend,device,status,elements_checked,utilisation,median_s,p05_s,p95_s,samples,bytes,"
-        "bytes_per_s,limit_bytes_per_s,fraction_of_limit,workspace_bytes,numerics,repeatability,reason,repro,environment\n"
-        "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,fused,cuda,NVIDIA H100 80GB HBM3,passed,33554432,0.125,"
-        "0.000237,0.0002355,0.00024,212,670000000,2827004219409.2827,3100000000000,0.9119368449707363,8192,"
+        "op,problem,variant,backend,device,status,elements_checked,utilisation,median_s,p05_s,p95_"
+        "s,samples,bytes,"
+        "bytes_per_s,limit_bytes_per_s,fraction_of_limit,workspace_bytes,numerics,repeatability,"
+        "reason,repro,environment\n"
+        "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,fused,cuda,NVIDIA H100 80GB "
+        "HBM3,passed,33554432,0.125,"
+        "0.000237,0.0002355,0.00024,212,670000000,2827004219409.2827,3100000000000,0."
+        "9119368449707363,8192,"
         "\"f32 accumulation, height 32\",bitwise,,"
-        "assay run 'attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048' --variant fused@cuda --seed 1,00c0ffee00c0ffee\n"
-        "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,naive,cuda,NVIDIA H100 80GB HBM3,failed,33554432,inf,,,,,"
+        "assay run 'attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048' --variant fused@cuda --seed "
+        "1,00c0ffee00c0ffee\n"
+        "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,naive,cuda,NVIDIA H100 80GB "
+        "HBM3,failed,33554432,inf,,,,,"
         ",,,,0,\"f32 accumulation, height 32\",bitwise,"
         "\"O[q=0, t=5, d=17] = nan, \"\"want\"\" 0.25 | 1 of 33554432 elements wrong\","
         "assay run 'attnres_fwd …' --variant naive@cuda --seed 1,00c0ffee00c0ffee\n");
 }
 
 TEST_CASE("a record survives the way through JSON, with what JSON has no number for") {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / "assay_reports_test.jsonl";
-  std::ofstream(file) << to_json(passed()) << "\n" << to_json(results().environments[0]) << "\n" << to_json(failed()) << "\n";
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "assay_reports_test.jsonl";
+  std::ofstream(file) << to_json(passed()) << "\n"
+                      << to_json(results().environments[0]) << "\n"
+                      << to_json(failed()) << "\n";
   const Results back = read_results({file.string()});
   std::filesystem::remove(file);
   CHECK(back.notes.empty());
@@ -148,11 +174,14 @@ TEST_CASE("a record survives the way through JSON, with what JSON has no number 
 }
 
 TEST_CASE("lines that can't be read are skipped and named") {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / "assay_reports_test_bad.jsonl";
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "assay_reports_test_bad.jsonl";
   const std::string record = to_json(passed());
   std::string other_schema = record;
   other_schema.replace(other_schema.find("\"schema\":1"), 10, "\"schema\":7");
-  std::ofstream(file) << "no json\n\n" << other_schema << "\n{\"schema\":1,\"kind\":\"poem\"}\n{\"schema\":1}\n" << record << "\n"
+  std::ofstream(file) << "no json\n\n"
+                      << other_schema << "\n{\"schema\":1,\"kind\":\"poem\"}\n{\"schema\":1}\n"
+                      << record << "\n"
                       << record.substr(0, record.size() / 2);
   const Results read = read_results({file.string()});
   std::filesystem::remove(file);
@@ -182,7 +211,8 @@ TEST_CASE("only passed and unsupported cases are good") {
   CHECK(summary(counts) ==
         "2 cases: 1 passed, 0 failed, 1 unsupported\n"
         "  unsupported × 1: needs compute capability 9 or later, this device has 8");
-  for (const Status status : {Status::failed, Status::mistrusted, Status::timeout, Status::crashed, Status::error}) {
+  for (const Status status :
+       {Status::failed, Status::mistrusted, Status::timeout, Status::crashed, Status::error}) {
     Counts bad = counts;
     record.status = status;
     bad.add(record);

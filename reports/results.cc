@@ -7,8 +7,8 @@
 namespace assay {
 
 void add(Results& results, Record record) {
-  const auto [place, added] =
-      results.place.try_emplace(record.id() + "\n" + record.problem + "\n" + record.device, results.records.size());
+  const auto [place, added] = results.place.try_emplace(
+      record.id() + "\n" + record.problem + "\n" + record.device, results.records.size());
   if (added)
     results.records.push_back(std::move(record));
   else
@@ -34,12 +34,14 @@ std::string summary(const Counts& counts) {
   int all = 0;
   std::string text;
   for (const Status status : kAllStatuses) {
-    const bool always = status == Status::passed || status == Status::failed || status == Status::unsupported;
+    const bool always =
+        status == Status::passed || status == Status::failed || status == Status::unsupported;
     if (always || count(status) > 0) text += fmt::format(", {} {}", count(status), name(status));
     all += count(status);
   }
   text = fmt::format("{} case{}: {}", all, all == 1 ? "" : "s", text.substr(2));
-  for (const auto& [reason, cases] : counts.unsupported) text += fmt::format("\n  unsupported × {}: {}", cases, reason);
+  for (const auto& [reason, cases] : counts.unsupported)
+    text += fmt::format("\n  unsupported × {}: {}", cases, reason);
   return text;
 }
 

@@ -12,8 +12,9 @@ namespace assay {
 
 struct Results {
   std::vector<Environment> environments;  // each once
-  std::vector<Record> records;            // of each case (id, problem, device) the newest, in the order of first appearance
-  std::vector<std::string> notes;         // what was left out, and why: for the reader of the report
+  std::vector<Record>
+      records;  // of each case (id, problem, device) the newest, in the order of first appearance
+  std::vector<std::string> notes;  // what was left out, and why: for the reader of the report
   std::unordered_map<std::string, std::size_t> place;  // of each case in `records`
 };
 

@@ -30,4 +30,5 @@ std::size_t display_width(std::string_view text);
 }  // namespace assay
 
 // ASSAY_WRITER(csv) { .name = "csv", ... };
-#define ASSAY_WRITER(identifier) static const ::assay::RegisterWriter assay_writer_##identifier = ::assay::Writer
+#define ASSAY_WRITER(identifier) \
+  static const ::assay::RegisterWriter assay_writer_##identifier = ::assay::Writer

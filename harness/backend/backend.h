@@ -1,5 +1,6 @@
-// What the engine needs of a place where kernels run: memory, a stream, a clock, and the limit of its memory system.
-// cpu, simt and cuda implement it; each registers its Platform, so that the engine names none of them.
+// What the engine needs of a place where kernels run: memory, a stream, a clock, and the limit of
+// its memory system. cpu, simt and cuda implement it; each registers its Platform, so that the
+// engine names none of them.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,12 @@ namespace assay {
 struct DeviceInfo {
   Backend backend = Backend::cpu;
   int index = 0;
-  std::string name;                // "NVIDIA H100 80GB HBM3"; no host names
-  int arch = 0;                    // CUDA compute capability times ten
-  std::int64_t memory_bytes = 0;   // available for cases
-  std::int64_t cache_bytes = 0;    // of the last level
-  std::vector<std::pair<std::string, std::string>> facts;  // for the Environment: driver, clocks, ECC, instruction set, …
+  std::string name;               // "NVIDIA H100 80GB HBM3"; no host names
+  int arch = 0;                   // CUDA compute capability times ten
+  std::int64_t memory_bytes = 0;  // available for cases
+  std::int64_t cache_bytes = 0;   // of the last level
+  std::vector<std::pair<std::string, std::string>>
+      facts;  // for the Environment: driver, clocks, ECC, instruction set, …
 };
 
 class Device {
@@ -42,15 +44,19 @@ class Device {
   virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
 
   virtual Stream stream() = 0;
-  // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own words if some failed.
+  // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
+  // words if some failed.
   virtual void synchronize() = 0;
 
-  // Runs the launches one after the other and returns the seconds that each took by this device's clock.
+  // Runs the launches one after the other and returns the seconds that each took by this device's
+  // clock.
   virtual std::vector<double> time(const std::vector<const Launch*>& launches) = 0;
-  virtual std::string clock() const = 0;  // "cuda_event", "steady_clock"; empty: this backend is never timed
+  virtual std::string clock()
+      const = 0;  // "cuda_event", "steady_clock"; empty: this backend is never timed
 
-  // Bytes per second that the best of several plain streaming kernels reaches on this device, now, while reading and
-  // writing in the ratio `bytes_read` : `bytes_written` from memory (not cache). Measured once per ratio.
+  // Bytes per second that the best of several plain streaming kernels reaches on this device, now,
+  // while reading and writing in the ratio `bytes_read` : `bytes_written` from memory (not cache).
+  // Measured once per ratio.
   virtual double bandwidth(double bytes_read, double bytes_written) = 0;
 };
 

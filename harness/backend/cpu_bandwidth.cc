@@ -46,8 +46,8 @@ struct Arrays {
 };
 
 struct Streaming {
-  // Reads [begin, end) of every array to be read and stores to those to be written; returns a sum in
-  // `sink`, so that nothing can be left out.
+  // Reads [begin, end) of every array to be read and stores to those to be written; returns a sum
+  // in `sink`, so that nothing can be left out.
   template <Isa isa>
   static ASSAY_INLINE void run(const Arrays* arrays, Walk walk, std::int64_t begin,
                                std::int64_t end, float* sink) {
@@ -61,7 +61,8 @@ struct Streaming {
                                                      : arrays->data[0] + at + walk.block;
         for (std::int64_t i = 0; i < walk.block; i += 4 * kBytes) {
           if (walk.prefetch) {
-            for (int line = 0; line < 4 * kBytes; line += kLine) __builtin_prefetch(next + i + line);
+            for (int line = 0; line < 4 * kBytes; line += kLine)
+              __builtin_prefetch(next + i + line);
           }
           for (int u = 0; u < 4; ++u) {
             Vector value;
@@ -88,7 +89,8 @@ struct Streaming {
     if (non_temporal) {
       __m128i part[sizeof(Vector) / 16];
       __builtin_memcpy(part, &value, sizeof value);
-      for (const __m128i& piece : part) _mm_stream_si128(reinterpret_cast<__m128i*>(to) + (&piece - part), piece);
+      for (const __m128i& piece : part)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to) + (&piece - part), piece);
       return;
     }
 #endif
@@ -114,11 +116,13 @@ double seconds_of(const Arrays& arrays, const Walk& walk) {
 }  // namespace
 
 Mix nearest_mix(double bytes_read, double bytes_written) {
-  const double share = bytes_read + bytes_written > 0 ? bytes_read / (bytes_read + bytes_written) : 1;
+  const double share =
+      bytes_read + bytes_written > 0 ? bytes_read / (bytes_read + bytes_written) : 1;
   Mix best;
   double best_distance = 2;
   for (int total = 1; total <= kMaxArrays; ++total) {
-    const Mix mix{static_cast<int>(std::lround(share * total)), total - static_cast<int>(std::lround(share * total))};
+    const Mix mix{static_cast<int>(std::lround(share * total)),
+                  total - static_cast<int>(std::lround(share * total))};
     const double distance = std::abs(static_cast<double>(mix.reads) / total - share);
     if (distance < best_distance - 1e-9) {
       best = mix;
@@ -129,10 +133,12 @@ Mix nearest_mix(double bytes_read, double bytes_written) {
 }
 
 double measure_bandwidth(Mix mix) {
-  constexpr std::int64_t kUnit = 64 << 10;  // a multiple of every block, many parts for every thread
+  constexpr std::int64_t kUnit = 64
+                                 << 10;  // a multiple of every block, many parts for every thread
   constexpr int kRounds = 9;
   const int count = mix.reads + mix.writes;
-  const std::int64_t wanted = std::max<std::int64_t>(4 * last_level_cache_bytes(), 256 << 20) / count;
+  const std::int64_t wanted =
+      std::max<std::int64_t>(4 * last_level_cache_bytes(), 256 << 20) / count;
   const std::int64_t bytes = (wanted + kUnit - 1) / kUnit * kUnit;
 
   // One block, a page more between arrays so that they don't compete for the same cache sets.

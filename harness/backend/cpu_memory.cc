@@ -65,10 +65,10 @@ void* allocate(std::int64_t bytes) {
   void* memory = std::aligned_alloc(static_cast<std::size_t>(unit), static_cast<std::size_t>(size));
   if (!memory) fail("");
   if (large) {
-
     prefer_huge_pages(memory, size);
     parallel_for(size, kHugePage, [memory](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t at = begin; at < end; at += kPage) static_cast<volatile char*>(memory)[at] = 0;
+      for (std::int64_t at = begin; at < end; at += kPage)
+        static_cast<volatile char*>(memory)[at] = 0;
     });
   }
   return memory;

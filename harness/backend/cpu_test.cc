@@ -27,7 +27,8 @@ TEST_CASE("the cpu is a platform with one device", "[cpu]") {
 
 TEST_CASE("cpu memory is aligned, copied and filled to the last byte", "[cpu]") {
   const auto device = open_cpu();
-  for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{4097}, (std::int64_t{9} << 20) + 3}) {
+  for (const std::int64_t bytes :
+       {std::int64_t{1}, std::int64_t{4097}, (std::int64_t{9} << 20) + 3}) {
     const DeviceMemory a(*device, bytes), b(*device, bytes);
     CHECK(reinterpret_cast<std::uintptr_t>(a.data()) % 256 == 0);
     std::vector<unsigned char> host(static_cast<std::size_t>(bytes)), back(host.size());

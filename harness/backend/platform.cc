@@ -12,7 +12,8 @@ struct Registered {
 };
 
 Registered& registered() {
-  static Registered instance;  // made on first use, which may be in another file's static constructor
+  static Registered
+      instance;  // made on first use, which may be in another file's static constructor
   return instance;
 }
 

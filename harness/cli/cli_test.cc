@@ -25,12 +25,15 @@ Outcome assay(const std::string& arguments) {
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe);
   char buffer[4096];
-  for (std::size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) outcome.text.append(buffer, n);
+  for (std::size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+    outcome.text.append(buffer, n);
   outcome.code = WEXITSTATUS(pclose(pipe));
   return outcome;
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::string read(const std::filesystem::path& path) {
   std::ostringstream text;
@@ -40,7 +43,9 @@ std::string read(const std::filesystem::path& path) {
 
 class Folder {
  public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("assay_cli_test_" + std::to_string(getpid()))) {
+  Folder()
+      : path_(std::filesystem::temp_directory_path() /
+              ("assay_cli_test_" + std::to_string(getpid()))) {
     std::filesystem::create_directories(path_);
   }
   ~Folder() { std::filesystem::remove_all(path_); }
@@ -73,7 +78,10 @@ TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
       {"run quick --seed x", "--seed"},
       {"report /nonexistent.jsonl", "cannot read /nonexistent.jsonl"},
       {"list variant", "nothing to list named `variant`, did you mean `variants`?"},
-      {"run " "'attnres_fwd N=3 T=2 D=8'" " --out /proc/none/x.jsonl", "cannot write /proc/none/x.jsonl"},
+      {"run "
+       "'attnres_fwd N=3 T=2 D=8'"
+       " --out /proc/none/x.jsonl",
+       "cannot write /proc/none/x.jsonl"},
   };
   for (const Mistake& mistake : mistakes) {
     INFO(mistake.arguments);
@@ -92,7 +100,7 @@ TEST_CASE("an empty sweep is no success") {
   CHECK(contains(outcome.text, "no case matched"));
 }
 
-TEST_CASE("--backend cuda without a device is a usage error that says why") {
+TEST_CASE("asking for cuda without a device is a usage error that says why") {
   Platform* cuda = find_platform(Backend::cuda);
   if (cuda && !cuda->devices().empty()) ASSAY_SKIP("this machine has a CUDA device");
   const Outcome outcome = assay("run quick --backend cuda");
@@ -124,7 +132,8 @@ TEST_CASE("a sweep appends records that report can read") {
   CHECK(assay("report --format cvs " + out).code == 2);
 }
 
-TEST_CASE("a results file that was cut in the middle of a line is still read, and goes on growing") {
+TEST_CASE(
+    "a results file that was cut in the middle of a line is still read, and goes on growing") {
   const Folder folder;
   const std::filesystem::path out = folder / "results.jsonl";
   REQUIRE(assay("run " + std::string(kSmall) + "--out " + out.string()).code == 0);
@@ -133,13 +142,15 @@ TEST_CASE("a results file that was cut in the middle of a line is still read, an
   CHECK(cut.code == 0);
   CHECK(contains(cut.text, ":5: skipped, the line is cut off"));
   CHECK(contains(cut.text, "3 cases: 3 passed"));
-  REQUIRE(assay("run " + std::string(kSmall) + "--variant tensor_core --out " + out.string()).code == 0);
+  REQUIRE(
+      assay("run " + std::string(kSmall) + "--variant tensor_core --out " + out.string()).code ==
+      0);
   CHECK(contains(assay("report " + out.string()).text, "4 cases: 4 passed"));
 }
 
 TEST_CASE("a problem larger than memory is an error of that case, and the others go on") {
-  const Outcome outcome =
-      assay("run 'attnres_fwd dtype=bf16 N=64 T=1000000000,2 D=8192' --variant fused@cpu --verify-only");
+  const Outcome outcome = assay(
+      "run 'attnres_fwd dtype=bf16 N=64 T=1000000000,2 D=8192' --variant fused@cpu --verify-only");
   INFO(outcome.text);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.text, "bytes"));
@@ -151,7 +162,8 @@ TEST_CASE("help shows examples and exit codes") {
   CHECK(help.code == 0);
   CHECK(contains(help.text, "Examples:"));
   CHECK(contains(help.text, "Exit code: 0 all good"));
-  for (const char* option : {"--variant", "--backend", "--device", "--verify-only", "--seed", "--out"})
+  for (const char* option :
+       {"--variant", "--backend", "--device", "--verify-only", "--seed", "--out"})
     CHECK(contains(assay("run --help").text, option));
 }
 

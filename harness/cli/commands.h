@@ -1,5 +1,5 @@
-// The subcommands of assay. Each returns the exit code: 0 all good, 1 a case did not pass. They throw UsageError (main makes
-// it exit code 2) and print to stdout; progress goes to stderr.
+// The subcommands of assay. Each returns the exit code: 0 all good, 1 a case did not pass. They
+// throw UsageError (main makes it exit code 2) and print to stdout; progress goes to stderr.
 #pragma once
 
 #include <cstdint>

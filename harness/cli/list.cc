@@ -9,6 +9,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 
 namespace assay {
 namespace {
@@ -20,22 +21,25 @@ void list_ops() {
       fmt::print("  {:<10} dim, {}{}\n", dim.name, dim.meaning,
                  dim.default_size ? fmt::format(" (default {})", *dim.default_size) : "");
     for (const TensorDeclaration& tensor : op->tensors) {
-      std::string shape;
-      for (const std::string& axis : tensor.shape) shape += (shape.empty() ? "" : ", ") + axis;
       fmt::print("  {:<10} {}{} ({}), {}\n", tensor.name, tensor.optional ? "optional " : "",
-                 tensor.role == Role::in ? "input" : tensor.role == Role::out ? "output" : "input and output", shape,
-                 tensor.meaning);
+                 tensor.role == Role::in    ? "input"
+                 : tensor.role == Role::out ? "output"
+                                            : "input and output",
+                 join(tensor.shape), tensor.meaning);
     }
     for (const OptionSpec& option : op->options)
-      fmt::print("  {:<10} option, {} (default {})\n", option.name, option.meaning, str(option.default_value));
-    for (const Family& family : op->families) fmt::print("  {:<10} inputs, {}\n", family.name, family.meaning);
+      fmt::print("  {:<10} option, {} (default {})\n", option.name, option.meaning,
+                 str(option.default_value));
+    for (const Family& family : op->families)
+      fmt::print("  {:<10} inputs, {}\n", family.name, family.meaning);
   }
 }
 
 void list_variants() {
   std::size_t width = 0;
   for (const Variant* variant : variants()) width = std::max(width, variant->id().size());
-  for (const Variant* variant : variants()) fmt::print("{:<{}}  {}\n", variant->id(), width, variant->summary);
+  for (const Variant* variant : variants())
+    fmt::print("{:<{}}  {}\n", variant->id(), width, variant->summary);
 }
 
 void list_suites() {
@@ -43,7 +47,8 @@ void list_suites() {
   for (const auto& file : path.all()) {
     // A suite with a mistake is listed with it: the others stay usable.
     try {
-      fmt::print("{:<16} {:>4} problems  {}\n", file.stem().string(), load_suite(file, path).size(), suite_summary(file));
+      fmt::print("{:<16} {:>4} problems  {}\n", file.stem().string(), load_suite(file, path).size(),
+                 suite_summary(file));
     } catch (const UsageError& error) {
       fmt::print("{:<16} {}\n", file.stem().string(), error.what());
     }
@@ -53,10 +58,12 @@ void list_suites() {
 void list_devices() {
   for (Platform* platform : platforms()) {
     const std::vector<DeviceInfo> devices = platform->devices();
-    if (devices.empty()) fmt::print("{:<5} none: {}\n", name(platform->backend()), platform->why_none());
+    if (devices.empty())
+      fmt::print("{:<5} none: {}\n", name(platform->backend()), platform->why_none());
     for (const DeviceInfo& device : devices) {
-      fmt::print("{:<5} {}  {}, {:.1f} GiB available, {:.0f} MiB last-level cache\n", name(device.backend), device.index,
-                 device.name, static_cast<double>(device.memory_bytes) / (1 << 30),
+      fmt::print("{:<5} {}  {}, {:.1f} GiB available, {:.0f} MiB last-level cache\n",
+                 name(device.backend), device.index, device.name,
+                 static_cast<double>(device.memory_bytes) / (1 << 30),
                  static_cast<double>(device.cache_bytes) / (1 << 20));
       for (const auto& [key, value] : device.facts) fmt::print("         {}: {}\n", key, value);
     }
@@ -69,8 +76,10 @@ struct Listing {
   const char* name;
   void (*print)();
 };
-constexpr Listing kListings[] = {
-    {"ops", list_ops}, {"variants", list_variants}, {"suites", list_suites}, {"devices", list_devices}};
+constexpr Listing kListings[] = {{"ops", list_ops},
+                                 {"variants", list_variants},
+                                 {"suites", list_suites},
+                                 {"devices", list_devices}};
 
 }  // namespace
 
@@ -79,9 +88,10 @@ SuitePath default_suite_path() {
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
   if (length > 0) {
-    const auto folder = std::filesystem::path(std::string(self, static_cast<std::size_t>(length))).parent_path();
+    const auto folder =
+        std::filesystem::path(std::string(self, static_cast<std::size_t>(length))).parent_path();
     path.folders.push_back(folder / "suites");
-    path.folders.push_back(folder.parent_path() / "suites");                   // build/assay in a checkout
+    path.folders.push_back(folder.parent_path() / "suites");  // build/assay in a checkout
     path.folders.push_back(folder.parent_path() / "share" / "assay" / "suites");  // installed
   }
   return path;
@@ -97,7 +107,8 @@ int list_command(const std::string& what) {
     listing.print();
     first = false;
   }
-  if (first) throw UsageError(fmt::format("nothing to list named `{}`{}", what, suggestion(what, names)));
+  if (first)
+    throw UsageError(fmt::format("nothing to list named `{}`{}", what, suggestion(what, names)));
   return kExitGood;
 }
 

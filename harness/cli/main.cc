@@ -1,4 +1,5 @@
-// The command line of assay: its arguments and its exit codes. What the subcommands do is in the files beside this one.
+// The command line of assay: its arguments and its exit codes. What the subcommands do is in the
+// files beside this one.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -20,30 +21,38 @@ Examples:
 Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run; 2 wrong usage.)";
 
 int run(int argc, char** argv) {
-  CLI::App app("Assay proves GPU kernels right, element by element against an fp64 reference, and measures them honestly.", "assay");
+  CLI::App app(
+      "Assay proves GPU kernels right, element by element against an fp64 reference, and measures "
+      "them honestly.",
+      "assay");
   app.footer(kExamples);
   app.require_subcommand(1);
 
   std::string list_what;
-  CLI::App* list = app.add_subcommand("list", "Show the ops, variants, suites or devices that there are");
+  CLI::App* list =
+      app.add_subcommand("list", "Show the ops, variants, suites or devices that there are");
   list->add_option("what", list_what, "ops, variants, suites or devices (default: all)");
 
   assay::RunArguments arguments;
   arguments.arguments.assign(argv, argv + argc);
   CLI::App* run = app.add_subcommand("run", "Verify and time suites and problems");
   run->add_option("what", arguments.what,
-                  "A problem ('attnres_fwd N=9 T=4096 D=7168'; lists 1,37 and ranges 2:33, 2:33:5, 1:128:*2 mean several), "
+                  "A problem ('attnres_fwd N=9 T=4096 D=7168'; lists 1,37 and ranges 2:33, 2:33:5, "
+                  "1:128:*2 mean several), "
                   "or the name or path of a suite (sought in ./suites, then beside the binary)")
       ->required();
   run->add_option("--variant", arguments.variants,
-                  "Only variants whose id (attnres_fwd/fused@cuda), bare name (fused@cuda) or name (fused) matches GLOB; "
+                  "Only variants whose id (attnres_fwd/fused@cuda), bare name (fused@cuda) or name "
+                  "(fused) matches GLOB; "
                   "may be repeated")
       ->type_name("GLOB")
       ->delimiter(',');
-  run->add_option("--backend", arguments.backends, "Only these backends: cpu, cuda (default: every one with a device here)")
+  run->add_option("--backend", arguments.backends,
+                  "Only these backends: cpu, cuda (default: every one with a device here)")
       ->type_name("NAME")
       ->delimiter(',');
-  run->add_option("--device", arguments.device, "Which device of a backend that has several (default 0)")
+  run->add_option("--device", arguments.device,
+                  "Which device of a backend that has several (default 0)")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber);
   run->add_flag("--verify-only", arguments.verify_only, "Do not time");
@@ -52,17 +61,21 @@ int run(int argc, char** argv) {
       ->type_name("N")
       ->check(CLI::Range(10, arguments.sampling.max_samples))
       ->capture_default_str();
-  run->add_option("--min-time", arguments.sampling.min_seconds, "At least so many seconds of timed work a case")
+  run->add_option("--min-time", arguments.sampling.min_seconds,
+                  "At least so many seconds of timed work a case")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  run->add_option("--out", arguments.out, "Append the records to this file, as JSON lines")->type_name("FILE");
+  run->add_option("--out", arguments.out, "Append the records to this file, as JSON lines")
+      ->type_name("FILE");
   run->footer(kExamples);
 
   assay::ReportArguments report_arguments;
   CLI::App* report = app.add_subcommand("report", "Make a table of records");
   report->add_option("files", report_arguments.files, "Files of records")->required();
-  report->add_option("--format", report_arguments.format, "console, markdown or csv")->type_name("NAME")->capture_default_str();
+  report->add_option("--format", report_arguments.format, "console, markdown or csv")
+      ->type_name("NAME")
+      ->capture_default_str();
 
   try {
     app.parse(argc, argv);

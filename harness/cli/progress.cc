@@ -43,11 +43,16 @@ void Progress::clear_line() {
 
 void Progress::begin_case(const Case& job, std::size_t index) {
   if (!terminal_) return;
-  const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const std::string left =
-      done_ == 0 ? "" : " " + format_duration(spent / static_cast<double>(done_) * static_cast<double>(cases_ - done_)) + " left";
+  const double spent =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const std::string left = done_ == 0 ? ""
+                                      : " " +
+                                            format_duration(spent / static_cast<double>(done_) *
+                                                            static_cast<double>(cases_ - done_)) +
+                                            " left";
   const std::string bad = not_good_ > 0 ? fmt::format(", {} not passed", not_good_) : "";
-  std::string line = fmt::format("[{}/{}{}{}] {} {}", index + 1, cases_, bad, left, job.variant->bare_name(), str(job.problem));
+  std::string line = fmt::format("[{}/{}{}{}] {} {}", index + 1, cases_, bad, left,
+                                 job.variant->bare_name(), str(job.problem));
   line.resize(std::min(line.size(), terminal_width() - 1));
   fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
@@ -63,8 +68,9 @@ void Progress::end_case(const Record& record, std::size_t index) {
   if (!record.measurements.empty())
     time = fmt::format(" {} {}", format_seconds(record.measurements[0].median),
                        format_rate(record.measurements[0].bytes_per_second()));
-  fmt::print(stderr, "[{}/{}] {} {}@{} {}{}{}{}\n", index + 1, cases_, name(record.status), record.variant,
-             record.backend, record.problem, time, record.reason.empty() ? "" : ": ", record.reason);
+  fmt::print(stderr, "[{}/{}] {} {}@{} {}{}{}{}\n", index + 1, cases_, name(record.status),
+             record.variant, record.backend, record.problem, time,
+             record.reason.empty() ? "" : ": ", record.reason);
 }
 
 }  // namespace assay

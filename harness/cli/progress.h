@@ -1,5 +1,5 @@
-// Progress of a sweep on stderr: one line that is rewritten on a terminal, a plain line per case elsewhere. What did not
-// pass stays visible in both.
+// Progress of a sweep on stderr: one line that is rewritten on a terminal, a plain line per case
+// elsewhere. What did not pass stays visible in both.
 #pragma once
 
 #include <chrono>

@@ -15,7 +15,9 @@ int report_command(const ReportArguments& arguments) {
     names.push_back(writer.name);
     if (writer.name == arguments.format) chosen = &writer;
   }
-  if (!chosen) throw UsageError(fmt::format("unknown format `{}`{}", arguments.format, suggestion(arguments.format, names)));
+  if (!chosen)
+    throw UsageError(fmt::format("unknown format `{}`{}", arguments.format,
+                                 suggestion(arguments.format, names)));
   const Results results = read_results(arguments.files);
   for (const std::string& note : results.notes) fmt::print(stderr, "assay: {}\n", note);
   if (results.records.empty()) throw UsageError("there is no record of a case in what was named");

@@ -20,9 +20,12 @@ namespace {
 // A text whose first word is an op is a problem; anything else names a suite.
 std::vector<Problem> problems_of(const std::string& what, const SuitePath& path) {
   const std::size_t start = what.find_first_not_of(" \t");
-  const std::string word = start == std::string::npos ? "" : what.substr(start, what.find_first_of(" \t", start) - start);
+  const std::string word = start == std::string::npos
+                               ? ""
+                               : what.substr(start, what.find_first_of(" \t", start) - start);
   if (find_op(word)) return parse_line(what);
-  // With a blank or an equals sign in it this was meant as a problem: let the parser say what is wrong with its op.
+  // With a blank or an equals sign in it this was meant as a problem: let the parser say what is
+  // wrong with its op.
   if (what.find_first_of(" =") != std::string::npos) return parse_line(what);
   return load_suite(path.find(what), path);
 }
@@ -43,7 +46,9 @@ Selection selection_of(const RunArguments& arguments) {
   selection.device = arguments.device;
   for (const std::string& text : arguments.backends) {
     const auto backend = parse_backend(text);
-    if (!backend) throw UsageError(fmt::format("unknown backend `{}`{}", text, suggestion(text, {"cpu", "simt", "cuda"})));
+    if (!backend)
+      throw UsageError(
+          fmt::format("unknown backend `{}`{}", text, suggestion(text, {"cpu", "simt", "cuda"})));
     bool twice = false;
     for (const Backend other : selection.backends) twice = twice || other == *backend;
     if (!twice) selection.backends.push_back(*backend);
@@ -74,7 +79,8 @@ int run_command(const RunArguments& arguments) {
   const std::vector<Problem> problems = all_problems(arguments.what);
   const Selection selection = selection_of(arguments);
   const Plan plan = make_plan(problems, selection);
-  const std::unique_ptr<JsonlWriter> file = arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
+  const std::unique_ptr<JsonlWriter> file =
+      arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
 
   std::vector<const Device*> devices;
   for (const auto& device : plan.devices) devices.push_back(device.get());
@@ -93,9 +99,11 @@ int run_command(const RunArguments& arguments) {
     run_sweep(plan, options, recorder);
     counts = recorder.counts();
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}\n{} problem{} in {}{}\n", summary(counts), problems.size(), problems.size() == 1 ? "" : "s",
-             format_duration(seconds), file ? ", records in " + arguments.out : "");
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fmt::print("{}\n{} problem{} in {}{}\n", summary(counts), problems.size(),
+             problems.size() == 1 ? "" : "s", format_duration(seconds),
+             file ? ", records in " + arguments.out : "");
   return counts.good() ? kExitGood : kExitBad;
 }
 

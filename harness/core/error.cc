@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <numeric>
 
+#include "harness/core/text.h"
+
 namespace assay {
 namespace {
 
-// Levenshtein distance, case-insensitive.
+// Levenshtein distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = row[0];
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substitute = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
+      const std::size_t substitute = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
       diagonal = row[j];
       row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
     }
@@ -30,7 +31,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& na
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string& name : names) {
     const bool prefix = word.size() >= 2 && (name.starts_with(word) || word.starts_with(name));
-    const std::size_t distance = prefix ? 1 : edit_distance(word, name);
+    const std::size_t distance = prefix ? 1 : edit_distance(lower(std::string(word)), lower(name));
     // At most a third of the letters may differ, or two in a short word; never all of them.
     if (distance < least && distance < std::max(word.size(), name.size())) {
       least = distance;
@@ -39,9 +40,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& na
   }
   if (nearest) return ", did you mean `" + *nearest + "`?";
   if (names.empty()) return ", there is none";
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return ", one of: " + list;
+  return ", one of: " + join(names);
 }
 
 }  // namespace assay

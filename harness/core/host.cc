@@ -38,7 +38,8 @@ std::int64_t granted_by_control_group() {
   };
   constexpr Files kFiles[] = {
       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+      {"/sys/fs/cgroup/memory/memory.limit_in_bytes",
+       "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
   };
   for (const Files& files : kFiles)
     if (const auto limit = read_number(files.limit))
@@ -59,7 +60,8 @@ void prefer_huge_pages(void* memory, std::int64_t bytes) {
   constexpr std::int64_t kLarge = 4 << 20;
   if (bytes < kLarge) return;
   const auto start = (reinterpret_cast<std::uintptr_t>(memory) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) /
+                   kPage * kPage;
   // Advice: where it is not taken, the pages are small.
   static_cast<void>(madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE));
 }

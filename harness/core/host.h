@@ -6,14 +6,15 @@
 
 namespace assay {
 
-// Bytes that may still be allocated without swapping: the least of what the kernel calls available and what the control
-// group allows.
+// Bytes that may still be allocated without swapping: the least of what the kernel calls available
+// and what the control group allows.
 std::int64_t available_memory();
 
-// Asks for huge pages where a fresh block is large. Touching small pages costs more than the arithmetic that fills them:
-// the fp64 reference of six queries doubled its speed.
+// Asks for huge pages where a fresh block is large. Touching small pages costs more than the
+// arithmetic that fills them: the fp64 reference of six queries doubled its speed.
 void prefer_huge_pages(void* memory, std::int64_t bytes);
 
-std::string cpu_name();  // "AMD EPYC 9654", or the architecture's name where the kernel does not say
+std::string
+cpu_name();  // "AMD EPYC 9654", or the architecture's name where the kernel does not say
 
 }  // namespace assay

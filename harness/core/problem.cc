@@ -4,6 +4,8 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "harness/core/text.h"
+
 namespace assay {
 namespace {
 
@@ -12,12 +14,6 @@ auto& named(const List& list, std::string_view name, const std::string& op, cons
   for (const auto& item : list)
     if (item.name == name) return item;
   throw std::out_of_range(op + " has no " + what + " named " + std::string(name));
-}
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
 }
 
 template <class Number>
@@ -31,9 +27,13 @@ std::string shortest(Number value) {
 
 std::int64_t Problem::dim(std::string_view name) const { return named(dims, name, op, "dim").size; }
 
-DType Problem::dtype_of(std::string_view tensor) const { return named(tensors, tensor, op, "tensor").dtype; }
+DType Problem::dtype_of(std::string_view tensor) const {
+  return named(tensors, tensor, op, "tensor").dtype;
+}
 
-bool Problem::has(std::string_view tensor) const { return named(tensors, tensor, op, "tensor").present; }
+bool Problem::has(std::string_view tensor) const {
+  return named(tensors, tensor, op, "tensor").present;
+}
 
 double Problem::real(std::string_view option) const {
   return std::get<double>(named(options, option, op, "option").value);

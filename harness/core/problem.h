@@ -1,5 +1,6 @@
-// A Problem is one op at one size: everything that determines what is to be computed, nothing about how or where.
-// Its text form is a suite line, a test name and a repro line at once; parse_problem(str(p)) == p.
+// A Problem is one op at one size: everything that determines what is to be computed, nothing about
+// how or where. Its text form is a suite line, a test name and a repro line at once;
+// parse_problem(str(p)) == p.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct Problem {
     std::string name;  // as in the contract: "V"; written in lower case: "v=bf16"
     DType dtype = DType::f32;
     bool present = true;
-    bool as_declared = true;  // neither the dtype nor the presence differs from the contract's default
+    bool as_declared =
+        true;  // neither the dtype nor the presence differs from the contract's default
     bool dtype_named = false;  // the dtype differs from what `dtype=` implies
     bool operator==(const TensorType&) const = default;
   };
@@ -51,7 +53,8 @@ struct Problem {
   bool operator==(const Problem&) const = default;
 };
 
-// "attnres_fwd dtype=bf16 w=f32 N=10 Q=6 T=8192 D=2304": every dim, and of the rest only what differs from the default.
+// "attnres_fwd dtype=bf16 w=f32 N=10 Q=6 T=8192 D=2304": every dim, and of the rest only what
+// differs from the default.
 std::string str(const Problem& problem);
 
 // The shortest text that reads back as the same value: 1e-06, 0.5, 3.

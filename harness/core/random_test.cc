@@ -165,7 +165,7 @@ TEST_CASE("random_gaussian has the moments and tails of a normal distribution", 
   CHECK(std::abs(beyond4 - expected4) < 4 * std::sqrt(expected4));
 }
 
-TEST_CASE("random_uniform is flat on [0, 1)", "[random]") {
+TEST_CASE("random_uniform is flat from 0 to 1", "[random]") {
   constexpr std::int64_t kCount = 1 << 20;
   std::vector<float> values(kCount);
   random_uniform({42, 4}, 0, kCount, values.data());

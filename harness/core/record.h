@@ -1,5 +1,6 @@
-// A Record is all that is known about one case: what ran, how it was verified, how long it took. Reports, comparisons and
-// gates are made from Records alone, at any later time. reports/jsonl.h reads and writes them.
+// A Record is all that is known about one case: what ran, how it was verified, how long it took.
+// Reports, comparisons and gates are made from Records alone, at any later time. reports/jsonl.h
+// reads and writes them.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,18 @@ namespace assay {
 
 inline constexpr int kSchema = 1;
 
-enum class Status : std::uint8_t { passed, failed, mistrusted, unsupported, timeout, crashed, error };
-inline constexpr Status kAllStatuses[] = {Status::passed,  Status::failed,  Status::mistrusted, Status::unsupported,
-                                          Status::timeout, Status::crashed, Status::error};
+enum class Status : std::uint8_t {
+  passed,
+  failed,
+  mistrusted,
+  unsupported,
+  timeout,
+  crashed,
+  error
+};
+inline constexpr Status kAllStatuses[] = {Status::passed,      Status::failed,  Status::mistrusted,
+                                          Status::unsupported, Status::timeout, Status::crashed,
+                                          Status::error};
 
 std::string_view name(Status status);
 std::optional<Status> parse_status(std::string_view text);
@@ -27,8 +37,9 @@ struct Element {
   std::vector<std::int64_t> index;  // coordinates, in the order of the output's dims
   double want = 0;                  // fp64 reference
   double got = 0;
-  double bound = 0;        // of the error before the rounding to the output's dtype
-  double utilisation = 0;  // least t such that got lies in [round(want - t bound), round(want + t bound)]
+  double bound = 0;  // of the error before the rounding to the output's dtype
+  double utilisation =
+      0;  // least t such that got lies in [round(want - t bound), round(want + t bound)]
 };
 
 // One output of one run of one input family, judged element by element.
@@ -40,9 +51,10 @@ struct Check {
   Status status = Status::passed;
   std::string reason;  // empty when passed
   std::int64_t elements = 0;
-  std::int64_t wrong = 0;     // elements outside the interval
-  double utilisation = 0;     // the largest
-  double zero_accepted = 0;   // share of the elements with a non-zero reference for which zero would have passed
+  std::int64_t wrong = 0;  // elements outside the interval
+  double utilisation = 0;  // the largest
+  double zero_accepted =
+      0;  // share of the elements with a non-zero reference for which zero would have passed
   double error_rms = 0;       // of got - want
   double error_normwise = 0;  // |got - want|₂ / |want|₂
   std::optional<Element> worst;
@@ -53,9 +65,9 @@ struct Measurement {
   std::string cache;  // cold
   std::string clock;  // cuda_event | steady_clock
   std::int64_t samples = 0;
-  double median = 0, p05 = 0, p95 = 0;  // seconds
+  double median = 0, p05 = 0, p95 = 0;                  // seconds
   double bytes_read = 0, bytes_written = 0, flops = 0;  // least possible, from the op's cost model
-  double limit = 0;        // bytes/s that this device was measured to reach at this read:write mix
+  double limit = 0;  // bytes/s that this device was measured to reach at this read:write mix
   std::int64_t buffer_sets = 0;  // rotated so that no sample finds its inputs in the cache
 
   double bytes_per_second() const { return median > 0 ? (bytes_read + bytes_written) / median : 0; }
@@ -79,7 +91,8 @@ struct Record {
   std::string id() const { return op + "/" + variant + "@" + backend; }
 };
 
-// Where records were made: stored once per run and referenced by the hash of its content, since files get merged.
+// Where records were made: stored once per run and referenced by the hash of its content, since
+// files get merged.
 struct Environment {
   int schema = kSchema;
   std::vector<std::pair<std::string, std::string>> facts;  // in a fixed order

@@ -26,7 +26,8 @@ struct Store {
     const T* added = owned.back().get();
     const auto place = std::lower_bound(sorted.begin(), sorted.end(), added,
                                         [&](const T* a, const T* b) { return key(*a) < key(*b); });
-    // Two of one name would make every later name ambiguous: a mistake in the build, caught before main.
+    // Two of one name would make every later name ambiguous: a mistake in the build, caught before
+    // main.
     if (place != sorted.end() && key(**place) == key(*added))
       throw std::logic_error("registered twice: " + added->name);
     sorted.insert(place, added);
@@ -40,9 +41,8 @@ RegisterOp::RegisterOp(Op op) {
 }
 
 RegisterVariant::RegisterVariant(Variant variant) {
-  Store<Variant>::instance().add(std::move(variant), [](const Variant& v) {
-    return std::tuple(v.op, v.backend, v.name);
-  });
+  Store<Variant>::instance().add(
+      std::move(variant), [](const Variant& v) { return std::tuple(v.op, v.backend, v.name); });
 }
 
 const std::vector<const Op*>& ops() { return Store<Op>::instance().sorted; }

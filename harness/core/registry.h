@@ -1,4 +1,5 @@
-// What has registered itself before main: ops, variants. Link order is arbitrary, so every list is sorted by name.
+// What has registered itself before main: ops, variants. Link order is arbitrary, so every list is
+// sorted by name.
 #pragma once
 
 #include <string>

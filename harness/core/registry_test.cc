@@ -44,7 +44,8 @@ TEST_CASE("a variant is matched by id, bare name or name") {
   variant.op = "attnres_fwd";
   variant.name = "fused";
   variant.backend = Backend::cuda;
-  for (const char* glob : {"fused", "fused@cuda", "attnres_fwd/fused@cuda", "*@cuda", "attnres*", "f?sed"}) {
+  for (const char* glob :
+       {"fused", "fused@cuda", "attnres_fwd/fused@cuda", "*@cuda", "attnres*", "f?sed"}) {
     INFO(glob);
     CHECK(matches(variant, glob));
   }

@@ -33,9 +33,7 @@ bool available(Isa isa);
 Isa best_isa();
 
 // Floats in one register of `isa`.
-constexpr int simd_width(Isa isa) {
-  return isa == Isa::avx512 ? 16 : isa == Isa::avx2 ? 8 : 4;
-}
+constexpr int simd_width(Isa isa) { return isa == Isa::avx512 ? 16 : isa == Isa::avx2 ? 8 : 4; }
 
 // A GCC vector of kLanes elements: + - * / and comparisons work lane by lane. (The attribute with a
 // dependent size is honoured in a member typedef of a template, and silently ignored elsewhere.)
@@ -57,10 +55,11 @@ using simd_vector = typename SimdVector<T, kLanes>::type;
 #else
 #define ASSAY_WIDE_VECTORS ",prefer-vector-width=512"
 #endif
-#define ASSAY_TARGET_AVX2 __attribute__((target("avx2,fma,f16c,bmi,bmi2"), flatten))
+#define ASSAY_TARGET_AVX2 __attribute__((target("avx2,fma,f16c,bmi,bmi2"), flatten, noinline))
 #define ASSAY_TARGET_AVX512                                                                   \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2" ASSAY_WIDE_VECTORS), \
-                 flatten))
+  __attribute__((                                                                             \
+      target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2" ASSAY_WIDE_VECTORS), \
+      flatten, noinline))
 #else
 #define ASSAY_TARGET_AVX2
 #define ASSAY_TARGET_AVX512
@@ -70,7 +69,7 @@ namespace assay {
 namespace simd_detail {
 
 template <class Kernel, class... Args>
-void run_baseline(Args... args) {
+__attribute__((noinline)) void run_baseline(Args... args) {
   Kernel::template run<Isa::baseline>(args...);
 }
 #if defined(__x86_64__)
@@ -86,16 +85,34 @@ ASSAY_TARGET_AVX512 void run_avx512(Args... args) {
 
 }  // namespace simd_detail
 
-// Kernel::run<isa>(args...), compiled for `isa`, which must be available. Arguments are passed by
-// value.
+// Kernel::run<isa>(args...) in its clone for `isa`, which must be available. Arguments are passed
+// by value. From within another kernel's clone it is an ordinary call: a hot loop then has the
+// registers to itself, instead of sharing them with all that surrounds it.
+template <class Kernel, Isa isa, class... Args>
+ASSAY_INLINE void call_simd(Args... args) {
+#if defined(__x86_64__)
+  if constexpr (isa == Isa::avx512) {
+    simd_detail::run_avx512<Kernel, Args...>(args...);
+  } else if constexpr (isa == Isa::avx2) {
+    simd_detail::run_avx2<Kernel, Args...>(args...);
+  } else {
+    simd_detail::run_baseline<Kernel, Args...>(args...);
+  }
+#else
+  simd_detail::run_baseline<Kernel, Args...>(args...);
+#endif
+}
+
+// The same with `isa` known at run time.
 template <class Kernel, class... Args>
 void run_simd_on(Isa isa, Args... args) {
-#if defined(__x86_64__)
-  if (isa == Isa::avx512) return simd_detail::run_avx512<Kernel, Args...>(args...);
-  if (isa == Isa::avx2) return simd_detail::run_avx2<Kernel, Args...>(args...);
-#endif
-  static_cast<void>(isa);
-  simd_detail::run_baseline<Kernel, Args...>(args...);
+  if (isa == Isa::avx512) {
+    call_simd<Kernel, Isa::avx512>(args...);
+  } else if (isa == Isa::avx2) {
+    call_simd<Kernel, Isa::avx2>(args...);
+  } else {
+    call_simd<Kernel, Isa::baseline>(args...);
+  }
 }
 
 // Kernel::run<Isa>(args...), compiled for the best instruction set of this machine.

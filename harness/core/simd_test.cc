@@ -9,7 +9,8 @@
 namespace assay {
 namespace {
 
-// y = 3x + 1 in whole registers, then one by one: exact in every instruction set for small integers.
+// y = 3x + 1 in whole registers, then one by one: exact in every instruction set for small
+// integers.
 struct Affine {
   template <Isa isa>
   static ASSAY_INLINE void run(const float* x, float* y, std::int64_t n, int* width) {

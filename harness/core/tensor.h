@@ -1,4 +1,5 @@
-// Tensors as the harness sees them: a description (TensorSpec) and, apart from it, where the bytes are (TensorView).
+// Tensors as the harness sees them: a description (TensorSpec) and, apart from it, where the bytes
+// are (TensorView).
 #pragma once
 
 #include <cstdint>
@@ -36,13 +37,14 @@ struct TensorView {
   }
 };
 
-// The present tensors of one problem in the order of the contract, found by name. An absent optional tensor is not in it.
+// The present tensors of one problem in the order of the contract, found by name. An absent
+// optional tensor is not in it.
 class Tensors {
  public:
   Tensors() = default;
   explicit Tensors(std::vector<TensorView> views) : views_(std::move(views)) {}
 
-  const TensorView* find(std::string_view name) const;  // null: absent
+  const TensorView* find(std::string_view name) const;        // null: absent
   const TensorView& operator[](std::string_view name) const;  // throws std::out_of_range
   void add(TensorView view) { views_.push_back(std::move(view)); }
 

@@ -1,5 +1,5 @@
-// Variant is one way of computing an op on one backend. It lives in one file under kernels/ and registers itself with
-// ASSAY_VARIANT; no list names it.
+// Variant is one way of computing an op on one backend. It lives in one file under kernels/ and
+// registers itself with ASSAY_VARIANT; no list names it.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,8 @@ struct Variant {
   std::function<std::string(const Problem&)> unsupported{};
   // Scratch memory; the harness allocates and poisons it. Optional.
   std::function<Workspace(const Problem&)> workspace{};
-  // Untimed and before the inputs have values: picks the instantiation, returns the closure that enqueues. Required.
+  // Untimed and before the inputs have values: picks the instantiation, returns the closure that
+  // enqueues. Required.
   std::function<Launch(const Problem&, const Buffers&)> prepare;
 
   std::string id() const;         // "attnres_fwd/fused@cuda"
@@ -63,7 +64,8 @@ struct Variant {
 };
 
 struct RegisterVariant {
-  RegisterVariant(Variant variant);  // NOLINT(google-explicit-constructor): the macro below relies on it
+  RegisterVariant(
+      Variant variant);  // NOLINT(google-explicit-constructor): the macro below relies on it
 };
 
 }  // namespace assay

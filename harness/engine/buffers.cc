@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::int64_t kAlignment = 256;
 
-std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 std::int64_t workspace_of(const Variant& variant, const Problem& problem) {
   return variant.workspace ? variant.workspace(problem).bytes : 0;
@@ -17,7 +19,8 @@ std::int64_t workspace_of(const Variant& variant, const Problem& problem) {
 
 std::int64_t BufferSet::bytes_needed(const Variant& variant, const Problem& problem) {
   std::int64_t bytes = aligned(workspace_of(variant, problem));
-  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) bytes += aligned(spec.bytes());
+  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem))
+    bytes += aligned(spec.bytes());
   return bytes;
 }
 

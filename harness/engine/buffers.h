@@ -1,5 +1,6 @@
-// The device memory of one case: one or several sets of all its tensors and its workspace, each with its own prepared
-// launch. Several sets are rotated while timing, so that no sample finds its inputs in the cache.
+// The device memory of one case: one or several sets of all its tensors and its workspace, each
+// with its own prepared launch. Several sets are rotated while timing, so that no sample finds its
+// inputs in the cache.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,9 @@ class BufferSet {
   const Buffers& buffers() const { return buffers_; }
   const Launch& launch() const { return launch_; }
 
-  void upload(const Tensors& inputs);        // from host memory
+  void upload(const Tensors& inputs);  // from host memory
   void copy_inputs_from(const BufferSet& other);
-  void poison(unsigned char byte);           // outputs and workspace
+  void poison(unsigned char byte);              // outputs and workspace
   void download(const TensorView& host) const;  // the tensor of that name
 
  private:

@@ -27,19 +27,23 @@ std::string command_line(const std::vector<std::string>& arguments) {
   std::string text;
   for (const std::string& argument : arguments) {
     const std::size_t slash = argument.find('/');
-    // "--out=/home/…/results.jsonl" as well as "/home/…/assay"; a variant's id also has a slash, but not at its start.
+    // "--out=/home/…/results.jsonl" as well as "/home/…/assay"; a variant's id also has a slash,
+    // but not at its start.
     const bool absolute = slash != std::string::npos && (slash == 0 || argument[slash - 1] == '=');
-    const std::string kept = absolute ? argument.substr(0, slash) + std::filesystem::path(argument).filename().string()
-                                      : argument;
+    const std::string kept =
+        absolute ? argument.substr(0, slash) + std::filesystem::path(argument).filename().string()
+                 : argument;
     const bool quote = kept.find(' ') != std::string::npos;
-    text += fmt::format("{}{}{}{}", text.empty() ? "" : " ", quote ? "'" : "", kept, quote ? "'" : "");
+    text +=
+        fmt::format("{}{}{}{}", text.empty() ? "" : " ", quote ? "'" : "", kept, quote ? "'" : "");
   }
   return text;
 }
 
 }  // namespace
 
-Environment describe_environment(const std::vector<std::string>& arguments, const std::vector<const Device*>& devices) {
+Environment describe_environment(const std::vector<std::string>& arguments,
+                                 const std::vector<const Device*>& devices) {
   Environment environment;
   auto& facts = environment.facts;
   facts.emplace_back("date", date());
@@ -53,7 +57,9 @@ Environment describe_environment(const std::vector<std::string>& arguments, cons
   facts.emplace_back("threads", std::to_string(num_threads()));
   facts.emplace_back("isa", std::string(name(best_isa())));
   utsname names{};
-  if (uname(&names) == 0) facts.emplace_back("system", fmt::format("{} {} {}", names.sysname, names.release, names.machine));
+  if (uname(&names) == 0)
+    facts.emplace_back("system",
+                       fmt::format("{} {} {}", names.sysname, names.release, names.machine));
   for (const Device* device : devices) {
     const DeviceInfo& info = device->info();
     const std::string prefix = fmt::format("{}:{}", name(info.backend), info.index);

@@ -23,7 +23,8 @@ template <class T>
 double neighbour(double value, double target) {
   const bool up = target > value;
   if constexpr (std::is_same_v<T, float>) {
-    const float to = up ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
+    const float to =
+        up ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
     return std::nextafter(static_cast<float>(value), to);
   } else {
     // 16-bit floats are ordered like sign-magnitude integers.
@@ -51,8 +52,10 @@ double utilisation_of(double want, double bound, double got) {
   if (std::isnan(want)) return std::isnan(got) ? 0 : kInfinity;
   const double exact = rounded<T>(want);
   if (exact == got) return 0;
-  if (std::isnan(got) || std::isinf(got) || std::isinf(exact)) return inside<T>(want, bound, got) ? 1 : kInfinity;
-  // got is reached once want ± t·bound passes the midpoint between got and its neighbour on the side of want.
+  if (std::isnan(got) || std::isinf(got) || std::isinf(exact))
+    return inside<T>(want, bound, got) ? 1 : kInfinity;
+  // got is reached once want ± t·bound passes the midpoint between got and its neighbour on the
+  // side of want.
   const double midpoint = (got + neighbour<T>(got, exact)) / 2;
   const double distance = got > exact ? midpoint - want : want - midpoint;
   const double t = distance / bound;
@@ -60,7 +63,8 @@ double utilisation_of(double want, double bound, double got) {
 }
 
 template <class T>
-void judge_part(const T* got, const Expected& expected, std::int64_t begin, std::int64_t end, Judgement& part) {
+void judge_part(const T* got, const Expected& expected, std::int64_t begin, std::int64_t end,
+                Judgement& part) {
   for (std::int64_t i = begin; i < end; ++i) {
     const double want = expected.value[static_cast<std::size_t>(i)];
     const double bound = expected.bound[static_cast<std::size_t>(i)];
@@ -76,7 +80,8 @@ void judge_part(const T* got, const Expected& expected, std::int64_t begin, std:
     }
     const bool right = inside<T>(want, bound, value);
     // Exact for most elements of a 16-bit output, so the rest can afford the division.
-    const double used = right && rounded<T>(want) == value ? 0 : utilisation_of<T>(want, bound, value);
+    const double used =
+        right && rounded<T>(want) == value ? 0 : utilisation_of<T>(want, bound, value);
     const double ranked = right ? std::min(used, 1.0) : std::max(used, std::nextafter(1.0, 2.0));
     if (!right) ++part.wrong;
     if (ranked > part.utilisation) {
@@ -89,27 +94,33 @@ void judge_part(const T* got, const Expected& expected, std::int64_t begin, std:
 }  // namespace
 
 double utilisation(double want, double bound, double got, DType dtype) {
-  return dispatch(dtype, [&](auto type) { return utilisation_of<typename decltype(type)::type>(want, bound, got); });
+  return dispatch(dtype, [&](auto type) {
+    return utilisation_of<typename decltype(type)::type>(want, bound, got);
+  });
 }
 
 double Judgement::error_rms() const {
   return elements > 0 ? std::sqrt(error_squared / static_cast<double>(elements)) : 0;
 }
 
-double Judgement::error_normwise() const { return want_squared > 0 ? std::sqrt(error_squared / want_squared) : 0; }
+double Judgement::error_normwise() const {
+  return want_squared > 0 ? std::sqrt(error_squared / want_squared) : 0;
+}
 
 Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected) {
   const std::int64_t n = spec.elements();
-  // Fixed blocks, joined in order: sums and the worst element are the same for any number of threads.
+  // Fixed blocks, joined in order: sums and the worst element are the same for any number of
+  // threads.
   constexpr std::int64_t kBlock = 1 << 16;
   std::vector<Judgement> parts(static_cast<std::size_t>((n + kBlock - 1) / kBlock));
   dispatch(spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    parallel_for(static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t block = begin; block < end; ++block)
-        judge_part(static_cast<const T*>(got), expected, block * kBlock, std::min(n, (block + 1) * kBlock),
-                   parts[static_cast<std::size_t>(block)]);
-    });
+    parallel_for(
+        static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t block = begin; block < end; ++block)
+            judge_part(static_cast<const T*>(got), expected, block * kBlock,
+                       std::min(n, (block + 1) * kBlock), parts[static_cast<std::size_t>(block)]);
+        });
   });
   Judgement whole;
   whole.elements = n;
@@ -133,7 +144,8 @@ double value_at(const TensorSpec& spec, const void* data, std::int64_t index) {
   });
 }
 
-Element element(const TensorSpec& spec, const void* got, const Expected& expected, std::int64_t index) {
+Element element(const TensorSpec& spec, const void* got, const Expected& expected,
+                std::int64_t index) {
   Element result;
   result.index = coordinates(spec, index);
   result.want = expected.value[static_cast<std::size_t>(index)];

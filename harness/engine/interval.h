@@ -1,5 +1,6 @@
-// The interval test: got passes where round(want - bound) <= got <= round(want + bound), with `round` the rounding to the
-// output's dtype. Rounding is monotone, so half-ulps, subnormals and overflow need no terms of their own. NaN must meet NaN.
+// The interval test: got passes where round(want - bound) <= got <= round(want + bound), with
+// `round` the rounding to the output's dtype. Rounding is monotone, so half-ulps, subnormals and
+// overflow need no terms of their own. NaN must meet NaN.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace assay {
 
-// One element: 0 where round(want) == got, else the least t with round(want - t·bound) <= got <= round(want + t·bound);
-// infinite where no t will do (NaN against a number, bound 0).
+// One element: 0 where round(want) == got, else the least t with round(want - t·bound) <= got <=
+// round(want + t·bound); infinite where no t will do (NaN against a number, bound 0).
 double utilisation(double want, double bound, double got, DType dtype);
 
 // What judging one output found.
@@ -24,17 +25,20 @@ struct Judgement {
   double utilisation = 0;          // the largest
   double error_squared = 0;        // Σ (got - want)² and Σ want² over the finite elements
   double want_squared = 0;
-  std::int64_t worst = -1;  // flat index: the first with the largest utilisation, a wrong one if there is any; -1: all exact
+  std::int64_t worst = -1;  // flat index: the first with the largest utilisation, a wrong one if
+                            // there is any; -1: all exact
 
   double error_rms() const;
   double error_normwise() const;
 };
 
-// Judges `got`, in host memory and laid out by `spec`, against `expected`. Parallel; the result does not depend on threads.
+// Judges `got`, in host memory and laid out by `spec`, against `expected`. Parallel; the result
+// does not depend on threads.
 Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected);
 
 // The element at a flat index, as reports show it.
-Element element(const TensorSpec& spec, const void* got, const Expected& expected, std::int64_t index);
+Element element(const TensorSpec& spec, const void* got, const Expected& expected,
+                std::int64_t index);
 
 // The first element whose bits differ between two outputs of one spec; none: identical.
 std::optional<std::int64_t> first_difference(const TensorSpec& spec, const void* a, const void* b);

@@ -27,7 +27,7 @@ bool passes(double want, double bound, double got) {
 
 TEST_CASE("the interval is rounded to the output's dtype") {
   // bf16 has 8 significant bits: its neighbours of 1 are 0.99609375 and 1.0078125.
-  CHECK(passes<bf16>(1.003, 0, 1.0));           // the nearest, though the error is 0.003 and the bound 0
+  CHECK(passes<bf16>(1.003, 0, 1.0));  // the nearest, though the error is 0.003 and the bound 0
   CHECK_FALSE(passes<bf16>(1.003, 0, 1.0078125));
   CHECK(passes<bf16>(1.003, 0.001, 1.0078125));  // 1.004 rounds up
   CHECK_FALSE(passes<bf16>(1.003, 0.001, 0.99609375));

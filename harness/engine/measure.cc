@@ -18,7 +18,8 @@ constexpr std::int64_t kMaxSets = 4096;
 
 }  // namespace
 
-std::vector<double> take_samples(const SamplingRule& rule, const std::function<std::vector<double>(int)>& time) {
+std::vector<double> take_samples(const SamplingRule& rule,
+                                 const std::function<std::vector<double>(int)>& time) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   std::vector<double> samples;
@@ -26,12 +27,14 @@ std::vector<double> take_samples(const SamplingRule& rule, const std::function<s
   while (static_cast<int>(samples.size()) < rule.max_samples) {
     const int count = static_cast<int>(samples.size());
     const bool enough = count >= rule.min_samples && timed >= rule.min_seconds;
-    const bool late = std::chrono::duration<double>(Clock::now() - start).count() > rule.max_seconds;
+    const bool late =
+        std::chrono::duration<double>(Clock::now() - start).count() > rule.max_seconds;
     if (enough || (late && count >= std::min(10, rule.min_samples))) break;
     int batch = std::min(kFirstBatch, std::max(rule.min_samples, 1));
     if (count > 0) {
       const double missing = (rule.min_seconds - timed) / std::max(timed / count, 1e-9);
-      batch = std::clamp(static_cast<int>(std::ceil(std::min(missing, double{kMaxBatch}))), 1, kMaxBatch);
+      batch = std::clamp(static_cast<int>(std::ceil(std::min(missing, double{kMaxBatch}))), 1,
+                         kMaxBatch);
       batch = std::max(batch, std::min(rule.min_samples - count, kMaxBatch));
     }
     batch = std::min(batch, rule.max_samples - count);
@@ -43,17 +46,18 @@ std::vector<double> take_samples(const SamplingRule& rule, const std::function<s
   return samples;
 }
 
-std::int64_t rotation_sets(std::int64_t set_bytes, std::int64_t cache_bytes, std::int64_t memory_bytes) {
-  const std::int64_t wanted = std::max<std::int64_t>(2, (3 * cache_bytes + set_bytes - 1) / set_bytes);
+std::int64_t rotation_sets(std::int64_t set_bytes, std::int64_t cache_bytes,
+                           std::int64_t memory_bytes) {
+  const std::int64_t wanted =
+      std::max<std::int64_t>(2, (3 * cache_bytes + set_bytes - 1) / set_bytes);
   return std::max<std::int64_t>(1, std::min({wanted, memory_bytes / set_bytes, kMaxSets}));
 }
 
-Timing measure_cold(const Problem& problem, const Variant& variant, Device& device, BufferSet& first,
-                    std::int64_t memory_bytes, const SamplingRule& rule) {
+Timing measure_cold(const Problem& problem, const Variant& variant, Device& device,
+                    BufferSet& first, std::int64_t memory_bytes, const SamplingRule& rule) {
   Timing timing;
   const std::int64_t set_bytes = BufferSet::bytes_needed(variant, problem);
-  const std::int64_t count =
-      rotation_sets(set_bytes, device.info().cache_bytes, memory_bytes);
+  const std::int64_t count = rotation_sets(set_bytes, device.info().cache_bytes, memory_bytes);
   std::vector<BufferSet*> sets = {&first};
   for (std::int64_t i = 1; i < count; ++i) {
     timing.further_sets.push_back(std::make_unique<BufferSet>(device, variant, problem));
@@ -61,7 +65,8 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
     sets.back()->copy_inputs_from(first);
   }
   for (BufferSet* set : sets) set->poison(Verifier::kPoisons[0]);
-  for (int i = 0; i < kWarmUps; ++i) sets[static_cast<std::size_t>(i) % sets.size()]->launch()(device.stream());
+  for (int i = 0; i < kWarmUps; ++i)
+    sets[static_cast<std::size_t>(i) % sets.size()]->launch()(device.stream());
   device.synchronize();
 
   std::size_t next = 0;

@@ -12,7 +12,9 @@ namespace {
 class Stopwatch {
  public:
   explicit Stopwatch(double& total) : total_(total) {}
-  ~Stopwatch() { total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  ~Stopwatch() {
+    total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   double& total_;
@@ -43,7 +45,8 @@ void Oracle::insert(Entry entry) {
   entries_.push_front(std::move(entry));
 }
 
-std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::string& family, std::uint64_t seed) {
+std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::string& family,
+                                             std::uint64_t seed) {
   const std::string key = input_key(problem, family, seed);
   if (const Entry* entry = lookup(key)) return entry->inputs;
   const Stopwatch stopwatch(seconds_);
@@ -53,7 +56,8 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
   for (TensorSpec& spec : tensor_specs(op, problem)) {
     if (spec.role == Role::out) continue;
     const std::int64_t bytes = spec.bytes();
-    made->storage.push_back(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)));
+    made->storage.push_back(
+        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)));
     made->tensors.add({std::move(spec), made->storage.back().get()});
     entry.bytes += bytes;
   }
@@ -63,15 +67,18 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
   return made;
 }
 
-std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& problem, const std::string& family,
-                                                              std::uint64_t seed, const Numerics& numerics) {
+std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& problem,
+                                                              const std::string& family,
+                                                              std::uint64_t seed,
+                                                              const Numerics& numerics) {
   const std::string key =
       fmt::format("{} accumulate={} height={} rescales={}", input_key(problem, family, seed),
                   name(numerics.accumulate), numerics.summation_height, numerics.rescales);
   if (const Entry* entry = lookup(key)) return entry->expected;
   const auto from = inputs(problem, family, seed);
   const Stopwatch stopwatch(seconds_);
-  auto made = std::make_shared<const std::vector<Expected>>(op_of(problem).reference(problem, from->tensors, numerics));
+  auto made = std::make_shared<const std::vector<Expected>>(
+      op_of(problem).reference(problem, from->tensors, numerics));
   Entry entry{key, 0, nullptr, made};
   for (const Expected& output : *made) entry.bytes += 16 * output.size;
   insert(std::move(entry));

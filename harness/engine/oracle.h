@@ -1,5 +1,5 @@
-// Oracle answers what the right outputs are. Inputs and references are kept while they fit, since ten variants of one
-// problem should cost one reference.
+// Oracle answers what the right outputs are. Inputs and references are kept while they fit, since
+// ten variants of one problem should cost one reference.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +27,15 @@ class Oracle {
   std::int64_t held_bytes() const { return held_; }
 
   // Valid until the next call for another problem: callers keep the shared pointers.
-  std::shared_ptr<const Inputs> inputs(const Problem& problem, const std::string& family, std::uint64_t seed);
-  std::shared_ptr<const std::vector<Expected>> expected(const Problem& problem, const std::string& family,
-                                                        std::uint64_t seed, const Numerics& numerics);
+  std::shared_ptr<const Inputs> inputs(const Problem& problem, const std::string& family,
+                                       std::uint64_t seed);
+  std::shared_ptr<const std::vector<Expected>> expected(const Problem& problem,
+                                                        const std::string& family,
+                                                        std::uint64_t seed,
+                                                        const Numerics& numerics);
 
-  // Host bytes that verifying one family of a problem takes: inputs, reference, bound and two copies of the outputs.
+  // Host bytes that verifying one family of a problem takes: inputs, reference, bound and two
+  // copies of the outputs.
   static std::int64_t bytes_needed(const Op& op, const Problem& problem);
 
   double seconds() const { return seconds_; }  // spent so far on inputs and references

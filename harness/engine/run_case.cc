@@ -16,7 +16,8 @@ namespace {
 double gib(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
 std::string describe(const Numerics& numerics) {
-  std::string text = fmt::format("{} accumulation, height {}", name(numerics.accumulate), numerics.summation_height);
+  std::string text = fmt::format("{} accumulation, height {}", name(numerics.accumulate),
+                                 numerics.summation_height);
   if (numerics.rescales > 0) text += fmt::format(", {} rescales", numerics.rescales);
   return text;
 }
@@ -28,25 +29,29 @@ std::int64_t memory_for_rotation(const Case& job, const Oracle& oracle) {
   const DeviceInfo& device = job.device->info();
   const std::int64_t first = BufferSet::bytes_needed(*job.variant, job.problem);
   if (!lives_in_host_memory(device)) return device.memory_bytes / 10 * 9;
-  return std::max(first, oracle.available_bytes() - std::max(oracle.held_bytes(), Oracle::bytes_needed(op_of(job.problem), job.problem)));
+  return std::max(first, oracle.available_bytes() -
+                             std::max(oracle.held_bytes(),
+                                      Oracle::bytes_needed(op_of(job.problem), job.problem)));
 }
 
-// Found before anything is generated, so that a sweep does not die of one problem that is too large.
+// Found before anything is generated, so that a sweep does not die of one problem that is too
+// large.
 void require_memory(const Case& job, const Oracle& oracle) {
   const std::int64_t host_available = oracle.available_bytes();
   const std::int64_t host = Oracle::bytes_needed(op_of(job.problem), job.problem);
   if (host > host_available)
-    throw EnvironmentError(fmt::format(
-        "needs {} bytes ({:.1f} GiB) of host memory with reference and bound, {:.1f} GiB are available", host,
-        gib(host), gib(host_available)));
+    throw EnvironmentError(
+        fmt::format("needs {} bytes ({:.1f} GiB) of host memory with reference and bound, {:.1f} "
+                    "GiB are available",
+                    host, gib(host), gib(host_available)));
   const DeviceInfo& device = job.device->info();
   const std::int64_t bytes = BufferSet::bytes_needed(*job.variant, job.problem);
   const bool shared = lives_in_host_memory(device);
   const std::int64_t available = shared ? host_available - host : device.memory_bytes;
   if (bytes > available)
-    throw EnvironmentError(fmt::format("needs {} bytes ({:.1f} GiB) of memory on {}{}, {:.1f} GiB are available", bytes,
-                                       gib(bytes), device.name, shared ? " beside the reference" : "",
-                                       gib(available)));
+    throw EnvironmentError(fmt::format(
+        "needs {} bytes ({:.1f} GiB) of memory on {}{}, {:.1f} GiB are available", bytes,
+        gib(bytes), device.name, shared ? " beside the reference" : "", gib(available)));
 }
 
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
@@ -62,16 +67,18 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
       record.status = check.status;
       record.reason = check.family.empty()
                           ? check.reason
-                          : fmt::format("{} (family {}, seed {}, check {})", check.reason, check.family, check.seed,
-                                        check.kind);
+                          : fmt::format("{} (family {}, seed {}, check {})", check.reason,
+                                        check.family, check.seed, check.kind);
     }
   };
-  // The first family is the one that is timed; it comes last, so that its inputs are still in place.
+  // The first family is the one that is timed; it comes last, so that its inputs are still in
+  // place.
   for (auto family = op.families.rbegin(); family != op.families.rend(); ++family)
     verifier.verify(set, family->name, options.seed);
   verifier.judge_power();
   if (verifier.passed() && !options.verify_only && !job.device->clock().empty()) {
-    const Timing timing = measure_cold(job.problem, *job.variant, *job.device, set, memory_for_rotation(job, oracle), options.sampling);
+    const Timing timing = measure_cold(job.problem, *job.variant, *job.device, set,
+                                       memory_for_rotation(job, oracle), options.sampling);
     verifier.verify_timed(*timing.last, op.families.front().name, options.seed);
     record.measurements.push_back(timing.measurement);
   }
@@ -81,7 +88,8 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
 }  // namespace
 
 std::string repro_line(const Case& job, std::uint64_t seed) {
-  return fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem), job.variant->bare_name(), seed);
+  return fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
+                     job.variant->bare_name(), seed);
 }
 
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
@@ -94,17 +102,20 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   record.variant = variant.name;
   record.backend = name(variant.backend);
   record.device = job.device->info().name;
-  record.repeatability = variant.repeatability == Repeatability::bitwise ? "bitwise" : "order_dependent";
+  record.repeatability =
+      variant.repeatability == Repeatability::bitwise ? "bitwise" : "order_dependent";
   record.repro = repro_line(job, options.seed);
   try {
     record.numerics = describe(variant.numerics(job.problem));
     const int arch = job.device->info().arch;
     if (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)) {
       record.status = Status::unsupported;
-      record.reason = fmt::format("needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
-                                  variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
-                                  arch / 10.0);
-    } else if (const std::string why = variant.unsupported ? variant.unsupported(job.problem) : ""; !why.empty()) {
+      record.reason = fmt::format(
+          "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
+          variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
+          arch / 10.0);
+    } else if (const std::string why = variant.unsupported ? variant.unsupported(job.problem) : "";
+               !why.empty()) {
       record.status = Status::unsupported;
       record.reason = why;
     } else {

@@ -1,5 +1,5 @@
-// run_case takes one case the whole way: verify on every input family, time, verify what was timed. Nothing is timed that
-// did not pass.
+// run_case takes one case the whole way: verify on every input family, time, verify what was timed.
+// Nothing is timed that did not pass.
 #pragma once
 
 #include <cstdint>

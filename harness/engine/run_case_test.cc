@@ -1,4 +1,5 @@
-// Kernels that are wrong in the ways that a harness most easily misses: each must be rejected, at the right element.
+// Kernels that are wrong in the ways that a harness most easily misses: each must be rejected, at
+// the right element.
 #include "harness/engine/run_case.h"
 
 #include <cstring>
@@ -19,14 +20,16 @@ const Variant& correct() {
   throw std::logic_error("attnres_fwd/fused@cpu is not registered");
 }
 
-// What a planted bug may touch after the correct kernel has run: the outputs, and how often it ran with these buffers.
+// What a planted bug may touch after the correct kernel has run: the outputs, and how often it ran
+// with these buffers.
 using Tamper = std::function<void(const Buffers&, int run)>;
 
 Record run_with(const Tamper& tamper, const char* text, bool verify_only = true) {
   Variant variant = correct();
   variant.name = "planted";
   variant.prepare = [tamper](const Problem& problem, const Buffers& buffers) -> Launch {
-    return [launch = correct().prepare(problem, buffers), buffers, tamper, run = std::make_shared<int>(0)](Stream stream) {
+    return [launch = correct().prepare(problem, buffers), buffers, tamper,
+            run = std::make_shared<int>(0)](Stream stream) {
       launch(stream);
       tamper(buffers, (*run)++);
     };
@@ -44,7 +47,9 @@ constexpr const char* kProblem = "attnres_fwd dtype=f32 N=5 Q=2 T=7 D=33";
 // Element O[q=1, t=4, d=17] of kProblem.
 float& victim(const Buffers& buffers) { return buffers["O"].as<float>()[(1 * 7 + 4) * 33 + 17]; }
 
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -53,7 +58,8 @@ TEST_CASE("an untouched kernel passes, and is timed only then") {
   INFO(verified.reason);
   CHECK(verified.status == Status::passed);
   CHECK(verified.measurements.empty());
-  CHECK(verified.repro == "assay run 'attnres_fwd dtype=f32 N=5 Q=2 T=7 D=33' --variant planted@cpu --seed 1");
+  CHECK(verified.repro ==
+        "assay run 'attnres_fwd dtype=f32 N=5 Q=2 T=7 D=33' --variant planted@cpu --seed 1");
   for (const Check& check : verified.checks) CHECK(check.utilisation < 0.7);
 
   const Record timed = run_with([](const Buffers&, int) {}, kProblem, false);
@@ -80,8 +86,8 @@ TEST_CASE("a wrong element is rejected with its coordinates") {
 }
 
 TEST_CASE("a NaN is rejected with its coordinates") {
-  const Record record =
-      run_with([](const Buffers& b, int) { victim(b) = std::numeric_limits<float>::quiet_NaN(); }, kProblem);
+  const Record record = run_with(
+      [](const Buffers& b, int) { victim(b) = std::numeric_limits<float>::quiet_NaN(); }, kProblem);
   CHECK(record.status == Status::failed);
   CHECK(contains(record.reason, "O[q=1, t=4, d=17] = nan"));
 }
@@ -108,7 +114,8 @@ TEST_CASE("an output that is not written is rejected, whatever the memory held b
 }
 
 TEST_CASE("an output that is right in the first run only is rejected") {
-  const Record record = run_with([](const Buffers& b, int run) { victim(b) += run > 0 ? 0.5F : 0; }, kProblem);
+  const Record record =
+      run_with([](const Buffers& b, int run) { victim(b) += run > 0 ? 0.5F : 0; }, kProblem);
   CHECK(record.status == Status::failed);
   INFO(record.reason);
   CHECK(contains(record.reason, "O[q=1, t=4, d=17] = "));
@@ -118,8 +125,8 @@ TEST_CASE("an output that is right in the first run only is rejected") {
 TEST_CASE("an output that is right until it is timed is rejected") {
   // Two families of inputs, two runs each: verification sees four.
   const auto runs = std::make_shared<int>(0);  // over all buffer sets
-  const Record record =
-      run_with([runs](const Buffers& b, int) { victim(b) += (*runs)++ >= 4 ? 0.5F : 0; }, kProblem, false);
+  const Record record = run_with(
+      [runs](const Buffers& b, int) { victim(b) += (*runs)++ >= 4 ? 0.5F : 0; }, kProblem, false);
   CHECK(record.status == Status::failed);
   INFO(record.reason);
   CHECK(contains(record.reason, "O[q=1, t=4, d=17] = "));
@@ -127,19 +134,22 @@ TEST_CASE("an output that is right until it is timed is rejected") {
 }
 
 TEST_CASE("the scalar output is judged like the large one") {
-  const Record record = run_with([](const Buffers& b, int) { b["LSE"].as<float>()[9] *= 1.001F; }, kProblem);
+  const Record record =
+      run_with([](const Buffers& b, int) { b["LSE"].as<float>()[9] *= 1.001F; }, kProblem);
   CHECK(record.status == Status::failed);
   CHECK(contains(record.reason, "LSE[q=1, t=2] = "));
 }
 
 TEST_CASE("what a kernel throws becomes the status of its case") {
-  const Record record = run_with([](const Buffers&, int) { throw std::runtime_error("the device is on fire"); }, kProblem);
+  const Record record = run_with(
+      [](const Buffers&, int) { throw std::runtime_error("the device is on fire"); }, kProblem);
   CHECK(record.status == Status::error);
   CHECK(record.reason == "the device is on fire");
 }
 
 TEST_CASE("a problem that does not fit in memory is an error that names the bytes") {
-  const Record record = run_with([](const Buffers&, int) {}, "attnres_fwd dtype=bf16 N=64 T=1000000000 D=8192");
+  const Record record =
+      run_with([](const Buffers&, int) {}, "attnres_fwd dtype=bf16 N=64 T=1000000000 D=8192");
   CHECK(record.status == Status::error);
   INFO(record.reason);
   // V alone has 2 · 64 · 10⁹ · 8192 bytes; O counts 2 · 2 + 16 an element, LSE 2 · 4 + 16, w 2.
@@ -154,11 +164,23 @@ TEST_CASE("take_samples stops at both minima, or when its time is up") {
       return std::vector<double>(static_cast<std::size_t>(n), seconds);
     };
   };
-  CHECK(take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000}, constant(1.0 / 64)).size() == 32);
-  CHECK(take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000}, constant(1)).size() == 10);
-  CHECK(take_samples({.min_samples = 30, .min_seconds = 0, .max_seconds = 10, .max_samples = 1000}, constant(1)).size() == 30);
-  CHECK(take_samples({.min_samples = 10, .min_seconds = 9, .max_seconds = 10, .max_samples = 200}, constant(1e-6)).size() == 200);
-  CHECK(take_samples({.min_samples = 50, .min_seconds = 9, .max_seconds = 0, .max_samples = 200}, constant(1e-6)).size() == 10);
+  CHECK(
+      take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000},
+                   constant(1.0 / 64))
+          .size() == 32);
+  CHECK(
+      take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000},
+                   constant(1))
+          .size() == 10);
+  CHECK(take_samples({.min_samples = 30, .min_seconds = 0, .max_seconds = 10, .max_samples = 1000},
+                     constant(1))
+            .size() == 30);
+  CHECK(take_samples({.min_samples = 10, .min_seconds = 9, .max_seconds = 10, .max_samples = 200},
+                     constant(1e-6))
+            .size() == 200);
+  CHECK(take_samples({.min_samples = 50, .min_seconds = 9, .max_seconds = 0, .max_samples = 200},
+                     constant(1e-6))
+            .size() == 10);
 }
 
 TEST_CASE("enough buffer sets are rotated to leave the cache") {

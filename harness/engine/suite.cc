@@ -10,6 +10,7 @@
 #include <set>
 
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 
 namespace assay {
 namespace {
@@ -23,8 +24,8 @@ struct Line {
   int number;
 
   [[noreturn]] void fail(std::size_t column, const std::string& message) const {
-    throw SyntaxError(
-        fmt::format("{}:{}:{}: {}\n  {}\n  {:>{}}", origin, number, column + 1, message, text, "^", column + 1));
+    throw SyntaxError(fmt::format("{}:{}:{}: {}\n  {}\n  {:>{}}", origin, number, column + 1,
+                                  message, text, "^", column + 1));
   }
 };
 
@@ -69,11 +70,13 @@ std::optional<Number> number(std::string_view text) {
 std::int64_t size_of_dim(const Line& line, Word word, std::string_view dim) {
   const auto value = number<std::int64_t>(word.text);
   if (!value) {
-    const bool digits = !word.text.empty() && word.text.find_first_not_of("0123456789") == std::string_view::npos;
-    line.fail(word.column, digits ? fmt::format("{}={} does not fit in 64 bits", dim, word.text)
-                                  : fmt::format("`{}` is no size: {} takes whole numbers, 1,37 or ranges, 2:33, "
-                                                "2:33:5 or 1:128:*2",
-                                                word.text, dim));
+    const bool digits =
+        !word.text.empty() && word.text.find_first_not_of("0123456789") == std::string_view::npos;
+    line.fail(word.column,
+              digits ? fmt::format("{}={} does not fit in 64 bits", dim, word.text)
+                     : fmt::format("`{}` is no size: {} takes whole numbers, 1,37 or ranges, 2:33, "
+                                   "2:33:5 or 1:128:*2",
+                                   word.text, dim));
   }
   if (*value <= 0) line.fail(word.column, fmt::format("{}={}: a dim is at least 1", dim, *value));
   return *value;
@@ -82,11 +85,13 @@ std::int64_t size_of_dim(const Line& line, Word word, std::string_view dim) {
 // "7", "2:33", "2:33:5", "1:128:*2"
 std::vector<std::int64_t> sizes(const Line& line, Word word, std::string_view dim) {
   const std::vector<Word> parts = split(word, ':');
-  if (parts.size() > 3) line.fail(parts[3].column, "a range is first:last, first:last:step or first:last:*factor");
+  if (parts.size() > 3)
+    line.fail(parts[3].column, "a range is first:last, first:last:step or first:last:*factor");
   const std::int64_t first = size_of_dim(line, parts[0], dim);
   if (parts.size() == 1) return {first};
   const std::int64_t last = size_of_dim(line, parts[1], dim);
-  if (last < first) line.fail(parts[1].column, fmt::format("the range ends before it begins: {}:{}", first, last));
+  if (last < first)
+    line.fail(parts[1].column, fmt::format("the range ends before it begins: {}:{}", first, last));
   bool multiply = false;
   std::int64_t step = 1;
   if (parts.size() == 3) {
@@ -101,15 +106,16 @@ std::vector<std::int64_t> sizes(const Line& line, Word word, std::string_view di
     if (result.size() == kMaxProblemsOfALine)
       line.fail(word.column, fmt::format("more than {} sizes in one range", kMaxProblemsOfALine));
     result.push_back(value);
-    const bool overflow =
-        multiply ? __builtin_mul_overflow(value, step, &value) : __builtin_add_overflow(value, step, &value);
+    const bool overflow = multiply ? __builtin_mul_overflow(value, step, &value)
+                                   : __builtin_add_overflow(value, step, &value);
     if (overflow || value > last) return result;
   }
 }
 
 DType dtype_value(const Line& line, Word word) {
   if (const auto dtype = parse_dtype(word.text)) return *dtype;
-  line.fail(word.column, fmt::format("unknown dtype `{}`{}", word.text, suggestion(word.text, dtype_names())));
+  line.fail(word.column,
+            fmt::format("unknown dtype `{}`{}", word.text, suggestion(word.text, dtype_names())));
 }
 
 OptionValue option_value(const Line& line, Word word, const OptionSpec& spec) {
@@ -135,12 +141,6 @@ OptionValue option_value(const Line& line, Word word, const OptionSpec& spec) {
   return std::string(word.text);
 }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 // What one value of one key does to a problem.
 struct Setting {
   enum class Kind { dtype, tensor, dim, option } kind;
@@ -159,9 +159,11 @@ struct Axis {
 Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
   Axis axis;
   for (const Word value : split(values, ',')) {
-    if (value.text.empty()) line.fail(value.column, fmt::format("a value of {} is missing here", key.text));
+    if (value.text.empty())
+      line.fail(value.column, fmt::format("a value of {} is missing here", key.text));
     if (key.text == "dtype") {
-      axis.settings.push_back({.kind = Setting::Kind::dtype, .dtype = dtype_value(line, value), .option = {}});
+      axis.settings.push_back(
+          {.kind = Setting::Kind::dtype, .dtype = dtype_value(line, value), .option = {}});
       continue;
     }
     bool known = false;
@@ -169,7 +171,8 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
       if (op.dims[i].name != key.text) continue;
       known = true;
       for (const std::int64_t size : sizes(line, value, key.text))
-        axis.settings.push_back({.kind = Setting::Kind::dim, .place = i, .size = size, .option = {}});
+        axis.settings.push_back(
+            {.kind = Setting::Kind::dim, .place = i, .size = size, .option = {}});
     }
     for (std::size_t i = 0; i < op.tensors.size() && !known; ++i) {
       if (lower(op.tensors[i].name) != key.text) continue;
@@ -187,8 +190,9 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
     for (std::size_t i = 0; i < op.options.size() && !known; ++i) {
       if (op.options[i].name != key.text) continue;
       known = true;
-      axis.settings.push_back(
-          {.kind = Setting::Kind::option, .place = i, .option = option_value(line, value, op.options[i])});
+      axis.settings.push_back({.kind = Setting::Kind::option,
+                               .place = i,
+                               .option = option_value(line, value, op.options[i])});
     }
     if (known) continue;
     std::vector<std::string> keys = {"dtype"};
@@ -205,7 +209,8 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
 Problem make_problem(const Op& op, const std::vector<const Setting*>& settings) {
   Problem problem;
   problem.op = op.name;
-  std::vector<const Setting*> tensors(op.tensors.size()), dims(op.dims.size()), options(op.options.size());
+  std::vector<const Setting*> tensors(op.tensors.size()), dims(op.dims.size()),
+      options(op.options.size());
   for (const Setting* setting : settings) {
     if (setting->kind == Setting::Kind::dtype) problem.dtype = setting->dtype;
     if (setting->kind == Setting::Kind::tensor) tensors[setting->place] = setting;
@@ -225,7 +230,8 @@ Problem make_problem(const Op& op, const std::vector<const Setting*>& settings) 
     problem.tensors.push_back(tensor);
   }
   for (std::size_t i = 0; i < dims.size(); ++i)
-    problem.dims.push_back({op.dims[i].name, dims[i] ? dims[i]->size : op.dims[i].default_size.value()});
+    problem.dims.push_back(
+        {op.dims[i].name, dims[i] ? dims[i]->size : op.dims[i].default_size.value()});
   for (std::size_t i = 0; i < options.size(); ++i) {
     const OptionValue value = options[i] ? options[i]->option : op.options[i].default_value;
     problem.options.push_back({op.options[i].name, value, value == op.options[i].default_value});
@@ -239,7 +245,8 @@ std::vector<Problem> parse_words(const Line& line, const std::vector<Word>& all)
   if (!op) {
     std::vector<std::string> names;
     for (const Op* known : ops()) names.push_back(known->name);
-    line.fail(all[0].column, fmt::format("unknown op `{}`{}", all[0].text, suggestion(all[0].text, names)));
+    line.fail(all[0].column,
+              fmt::format("unknown op `{}`{}", all[0].text, suggestion(all[0].text, names)));
   }
   std::vector<Axis> axes;
   std::set<std::string_view> seen;
@@ -248,8 +255,10 @@ std::vector<Problem> parse_words(const Line& line, const std::vector<Word>& all)
     if (equals == std::string_view::npos || equals == 0)
       line.fail(all[i].column, fmt::format("`{}` is not of the form key=value", all[i].text));
     const Word key{all[i].text.substr(0, equals), all[i].column};
-    if (!seen.insert(key.text).second) line.fail(key.column, fmt::format("{} is given twice", key.text));
-    axes.push_back(parse_axis(line, *op, key, {all[i].text.substr(equals + 1), all[i].column + equals + 1}));
+    if (!seen.insert(key.text).second)
+      line.fail(key.column, fmt::format("{} is given twice", key.text));
+    axes.push_back(
+        parse_axis(line, *op, key, {all[i].text.substr(equals + 1), all[i].column + equals + 1}));
   }
   for (const DimSpec& dim : op->dims)
     if (!dim.default_size && !seen.count(dim.name))
@@ -268,15 +277,17 @@ std::vector<Problem> parse_words(const Line& line, const std::vector<Word>& all)
       line.fail(all[0].column, error.what());
     }
     if (problems.size() > kMaxProblemsOfALine)
-      line.fail(all[0].column, fmt::format("this line means more than {} problems", kMaxProblemsOfALine));
+      line.fail(all[0].column,
+                fmt::format("this line means more than {} problems", kMaxProblemsOfALine));
     std::size_t axis = axes.size();
     while (axis > 0 && ++at[axis - 1] == axes[axis - 1].settings.size()) at[--axis] = 0;
     if (axis == 0) return problems;
   }
 }
 
-void load(const std::filesystem::path& file, const SuitePath& path, std::vector<std::filesystem::path>& open,
-          std::vector<Problem>& problems, std::set<std::string>& seen) {
+void load(const std::filesystem::path& file, const SuitePath& path,
+          std::vector<std::filesystem::path>& open, std::vector<Problem>& problems,
+          std::set<std::string>& seen) {
   std::ifstream stream(file);
   if (!stream) throw UsageError("cannot read the suite " + file.string());
   open.push_back(std::filesystem::weakly_canonical(file));
@@ -295,7 +306,8 @@ void load(const std::filesystem::path& file, const SuitePath& path, std::vector<
       } catch (const UsageError& error) {
         line.fail(all[1].column, error.what());
       }
-      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(included)) != open.end())
+      if (std::find(open.begin(), open.end(), std::filesystem::weakly_canonical(included)) !=
+          open.end())
         line.fail(all[1].column, fmt::format("`{}` includes itself", all[1].text));
       load(included, path, open, problems, seen);
       continue;
@@ -316,7 +328,8 @@ Problem parse_problem(std::string_view text) {
   const std::string origin = "problem";
   const Line line{text, origin, 1};
   std::vector<Problem> problems = parse_words(line, words(text));
-  if (problems.size() != 1) line.fail(0, fmt::format("this means {} problems, not one", problems.size()));
+  if (problems.size() != 1)
+    line.fail(0, fmt::format("this means {} problems, not one", problems.size()));
   return std::move(problems.front());
 }
 
@@ -344,7 +357,8 @@ std::vector<std::filesystem::path> SuitePath::all() const {
       if (entry.path().extension() == ".suite" && names.insert(entry.path().stem().string()).second)
         files.push_back(entry.path());
   }
-  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.stem() < b.stem(); });
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return a.stem() < b.stem(); });
   return files;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 #include "harness/testing.h"
 
 namespace assay {
@@ -40,7 +41,8 @@ TEST_CASE("a suite line means every combination, the leftmost key slowest") {
 TEST_CASE("ranges count by one, by a step and by a factor") {
   CHECK(sizes_of("attnres_fwd N=2:5 T=1 D=1", "N") == std::vector<std::int64_t>{2, 3, 4, 5});
   CHECK(sizes_of("attnres_fwd N=2:13:5 T=1 D=1", "N") == std::vector<std::int64_t>{2, 7, 12});
-  CHECK(sizes_of("attnres_fwd N=1 T=1:100:*2,37 D=1", "T") == std::vector<std::int64_t>{1, 2, 4, 8, 16, 32, 64, 37});
+  CHECK(sizes_of("attnres_fwd N=1 T=1:100:*2,37 D=1", "T") ==
+        std::vector<std::int64_t>{1, 2, 4, 8, 16, 32, 64, 37});
 }
 
 TEST_CASE("the text of a problem is canonical and reads back as the same problem") {
@@ -58,12 +60,14 @@ TEST_CASE("the text of a problem is canonical and reads back as the same problem
   // What equals the default is left out, in whatever order it was written.
   CHECK(str(parse_problem("attnres_fwd D=8 eps=1e-06 T=2 w=bf16 g=0 N=1 dtype=bf16")) ==
         "attnres_fwd dtype=bf16 N=1 Q=1 T=2 D=8");
-  CHECK(str(parse_problem("attnres_fwd N=1 T=1 D=1 g=f32")) == "attnres_fwd dtype=f32 g=1 N=1 Q=1 T=1 D=1");
+  CHECK(str(parse_problem("attnres_fwd N=1 T=1 D=1 g=f32")) ==
+        "attnres_fwd dtype=f32 g=1 N=1 Q=1 T=1 D=1");
 }
 
 TEST_CASE("a mistake is shown with file, line, column and a caret under it") {
   CHECK(error_of("attnres_fwd N=1 M=4 T=1 D=1") ==
-        "quick.suite:7:17: attnres_fwd has no dim, tensor or option `M`, one of: dtype, N, Q, T, D, v, w, g, o, lse, eps\n"
+        "quick.suite:7:17: attnres_fwd has no dim, tensor or option `M`, one of: dtype, N, Q, T, "
+        "D, v, w, g, o, lse, eps\n"
         "  attnres_fwd N=1 M=4 T=1 D=1\n"
         "                  ^");
   struct Mistake {
@@ -71,12 +75,15 @@ TEST_CASE("a mistake is shown with file, line, column and a caret under it") {
     const char* says;
   };
   const Mistake mistakes[] = {
-      {"attnres_fw N=1 T=1 D=1", "quick.suite:7:1: unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
+      {"attnres_fw N=1 T=1 D=1",
+       "quick.suite:7:1: unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
       {"attnres_fwd dtype=bf61 N=1 T=1 D=1", ":19: unknown dtype `bf61`, did you mean `bf16`?"},
-      {"attnres_fwd N=1 T=1 D=1 epss=1", ":25: attnres_fwd has no dim, tensor or option `epss`, did you mean `eps`?"},
+      {"attnres_fwd N=1 T=1 D=1 epss=1",
+       ":25: attnres_fwd has no dim, tensor or option `epss`, did you mean `eps`?"},
       {"attnres_fwd N=1 T=0 D=1", ":19: T=0: a dim is at least 1"},
       {"attnres_fwd N=1 T=-3 D=1", "T=-3: a dim is at least 1"},
-      {"attnres_fwd N=1 T=1 D=99999999999999999999", "D=99999999999999999999 does not fit in 64 bits"},
+      {"attnres_fwd N=1 T=1 D=99999999999999999999",
+       "D=99999999999999999999 does not fit in 64 bits"},
       {"attnres_fwd N=4 T=3000000000 D=3000000000", "more bytes than 64 bits can count"},
       {"attnres_fwd N=1,,2 T=1 D=1", ":17: a value of N is missing here"},
       {"attnres_fwd N= T=1 D=1", ":15: a value of N is missing here"},
@@ -101,13 +108,17 @@ TEST_CASE("a mistake is shown with file, line, column and a caret under it") {
 TEST_CASE("suites include others, say what is wrong in them, and never loop") {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / "assay_suite_test";
   std::filesystem::create_directories(folder);
-  const auto write = [&](const char* name, const char* text) { std::ofstream(folder / name) << text; };
-  write("one.suite", "# the first\nattnres_fwd N=1 T=1 D=8\ninclude two\nattnres_fwd N=2 T=1 D=8\n");
+  const auto write = [&](const char* name, const char* text) {
+    std::ofstream(folder / name) << text;
+  };
+  write("one.suite",
+        "# the first\nattnres_fwd N=1 T=1 D=8\ninclude two\nattnres_fwd N=2 T=1 D=8\n");
   write("two.suite", "attnres_fwd N=2:3 T=1 D=8\n");
   write("loop.suite", "include loop\n");
   write("bad.suite", "\nattnres_fwd N=1 T=1 X=8\n");
   const SuitePath path{{folder}};
-  CHECK(load_suite(path.find("one"), path).size() == 3);  // N=2 appears twice, and once in the result
+  CHECK(load_suite(path.find("one"), path).size() ==
+        3);  // N=2 appears twice, and once in the result
   CHECK(suite_summary(path.find("one")) == "the first");
   CHECK_THROWS_AS(load_suite(path.find("loop"), path), SyntaxError);
   try {
@@ -155,9 +166,7 @@ TEST_CASE("no two keys of an op are the same word") {
     for (const auto& dim : op->dims) add(dim.name);
     for (const auto& option : op->options) add(option.name);
     for (const auto& tensor : op->tensors) {
-      std::string key = tensor.name;
-      std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return std::tolower(c); });
-      add(key);
+      add(lower(tensor.name));
     }
   }
 }

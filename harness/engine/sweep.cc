@@ -8,6 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/core/host.h"
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 
 namespace assay {
 namespace {
@@ -22,18 +23,21 @@ std::vector<Backend> usable_backends() {
 std::unique_ptr<Device> open_device(Backend backend, int index) {
   Platform* platform = find_platform(backend);
   if (!platform) {
-    std::string built;
-    for (Platform* other : platforms()) built += fmt::format("{}{}", built.empty() ? "" : ", ", name(other->backend()));
-    throw UsageError(fmt::format("this binary was built without the backend {}; it has: {}", name(backend), built));
+    std::vector<std::string> built;
+    for (Platform* other : platforms()) built.emplace_back(name(other->backend()));
+    throw UsageError(fmt::format("this binary was built without the backend {}; it has: {}",
+                                 name(backend), join(built)));
   }
   const std::vector<DeviceInfo> devices = platform->devices();
-  if (devices.empty()) throw UsageError(fmt::format("backend {}: {}", name(backend), platform->why_none()));
+  if (devices.empty())
+    throw UsageError(fmt::format("backend {}: {}", name(backend), platform->why_none()));
   const auto count = static_cast<int>(devices.size());
   // --device chooses among several; a backend with one device has nothing to choose.
   const int chosen = index < 0 || count == 1 ? 0 : index;
   if (index >= count && (count > 1 || backend == Backend::cuda))
-    throw UsageError(fmt::format("backend {} has no device {}: it has {} (see `assay list devices`)", name(backend),
-                                 index, count == 1 ? "only device 0" : fmt::format("devices 0 to {}", count - 1)));
+    throw UsageError(fmt::format(
+        "backend {} has no device {}: it has {} (see `assay list devices`)", name(backend), index,
+        count == 1 ? "only device 0" : fmt::format("devices 0 to {}", count - 1)));
   return platform->open(chosen);
 }
 
@@ -55,23 +59,25 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
   for (const std::string& glob : selection.globs) require_known(glob);
   Plan plan;
   const auto backends = selection.backends.empty() ? usable_backends() : selection.backends;
-  for (const Backend backend : backends) plan.devices.push_back(open_device(backend, selection.device));
+  for (const Backend backend : backends)
+    plan.devices.push_back(open_device(backend, selection.device));
   for (const Problem& problem : problems) {
     for (const auto& device : plan.devices) {
       for (const Variant* variant : variants()) {
-        const bool wanted = std::any_of(selection.globs.begin(), selection.globs.end(),
-                                        [&](const std::string& glob) { return matches(*variant, glob); });
+        const bool wanted =
+            std::any_of(selection.globs.begin(), selection.globs.end(),
+                        [&](const std::string& glob) { return matches(*variant, glob); });
         if (wanted && variant->op == problem.op && variant->backend == device->info().backend)
           plan.cases.push_back({problem, variant, device.get()});
       }
     }
   }
   if (plan.cases.empty()) {
-    std::string where;
-    for (const Backend backend : backends) where += fmt::format("{}{}", where.empty() ? "" : ", ", name(backend));
-    throw UsageError(fmt::format("no case matches: {} problem{}, no selected variant of their ops on {}",
-                                 problems.size(), problems.size() == 1 ? "" : "s",
-                                 where.empty() ? "any backend" : where));
+    std::vector<std::string> where;
+    for (const Backend backend : backends) where.emplace_back(name(backend));
+    throw UsageError(fmt::format(
+        "no case matches: {} problem{}, no selected variant of their ops on {}", problems.size(),
+        problems.size() == 1 ? "" : "s", where.empty() ? "any backend" : join(where)));
   }
   return plan;
 }

@@ -1,4 +1,5 @@
-// A sweep: which cases a set of problems means on this machine, and running them one after the other.
+// A sweep: which cases a set of problems means on this machine, and running them one after the
+// other.
 #pragma once
 
 #include <memory>
@@ -22,8 +23,9 @@ struct Plan {
   std::vector<std::unique_ptr<Device>> devices;
 };
 
-// Opens the devices and pairs every problem with every selected variant. Throws UsageError for a glob without a variant, a
-// backend or device that is not there, or when nothing matches: an empty sweep must not look like a success.
+// Opens the devices and pairs every problem with every selected variant. Throws UsageError for a
+// glob without a variant, a backend or device that is not there, or when nothing matches: an empty
+// sweep must not look like a success.
 Plan make_plan(const std::vector<Problem>& problems, const Selection& selection);
 
 class Observer {

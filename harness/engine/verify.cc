@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 #include "harness/engine/interval.h"
 
 namespace assay {
@@ -16,10 +17,13 @@ constexpr double kMistrust = 0.01;  // share of elements for which zero may pass
 // Whether an element still holds one of the fillings: it was not written.
 bool is_poison(const TensorSpec& spec, const void* data, std::int64_t index) {
   const std::size_t width = size_of(spec.dtype);
-  const auto* bytes = static_cast<const unsigned char*>(data) + static_cast<std::size_t>(index) * width;
-  return std::any_of(std::begin(Verifier::kPoisons), std::end(Verifier::kPoisons), [&](unsigned char poison) {
-    return std::all_of(bytes, bytes + width, [&](unsigned char byte) { return byte == poison; });
-  });
+  const auto* bytes =
+      static_cast<const unsigned char*>(data) + static_cast<std::size_t>(index) * width;
+  return std::any_of(std::begin(Verifier::kPoisons), std::end(Verifier::kPoisons),
+                     [&](unsigned char poison) {
+                       return std::all_of(bytes, bytes + width,
+                                          [&](unsigned char byte) { return byte == poison; });
+                     });
 }
 
 }  // namespace
@@ -38,7 +42,8 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
 }
 
 bool Verifier::passed() const {
-  return std::all_of(checks_.begin(), checks_.end(), [](const Check& c) { return c.status == Status::passed; });
+  return std::all_of(checks_.begin(), checks_.end(),
+                     [](const Check& c) { return c.status == Status::passed; });
 }
 
 void Verifier::verify(BufferSet& set, const std::string& family, std::uint64_t seed) {
@@ -67,20 +72,19 @@ void Verifier::verify_timed(const BufferSet& set, const std::string& family, std
 
 // "O[q=0, t=5, d=17]"
 std::string Verifier::place(const TensorSpec& spec, std::int64_t index) const {
-  const auto declared = std::find_if(op_.tensors.begin(), op_.tensors.end(),
-                                     [&](const TensorDeclaration& t) { return t.name == spec.name; });
+  const auto declared =
+      std::find_if(op_.tensors.begin(), op_.tensors.end(),
+                   [&](const TensorDeclaration& t) { return t.name == spec.name; });
   const std::vector<std::int64_t> at = coordinates(spec, index);
   std::string text = spec.name + "[";
   for (std::size_t axis = 0; axis < at.size(); ++axis) {
-    std::string letter = declared->shape[axis];
-    for (char& c : letter)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    text += fmt::format("{}{}={}", axis > 0 ? ", " : "", letter, at[axis]);
+    text += fmt::format("{}{}={}", axis > 0 ? ", " : "", lower(declared->shape[axis]), at[axis]);
   }
   return text + "]";
 }
 
-void Verifier::judge_outputs(const std::string& kind, const std::string& family, std::uint64_t seed) {
+void Verifier::judge_outputs(const std::string& kind, const std::string& family,
+                             std::uint64_t seed) {
   const auto expected = oracle_.expected(problem_, family, seed, variant_.numerics(problem_));
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
@@ -90,21 +94,28 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& family,
     output.nonzero += judgement.nonzero;
     output.zero_accepted += judgement.zero_accepted;
 
-    Check check{.kind = kind, .family = family, .seed = seed, .output = spec.name, .reason = {}, .worst = {}};
+    Check check{.kind = kind,
+                .family = family,
+                .seed = seed,
+                .output = spec.name,
+                .reason = {},
+                .worst = {}};
     check.elements = judgement.elements;
     check.wrong = judgement.wrong;
     check.utilisation = judgement.utilisation;
     check.error_rms = judgement.error_rms();
     check.error_normwise = judgement.error_normwise();
     if (judgement.nonzero > 0)
-      check.zero_accepted = static_cast<double>(judgement.zero_accepted) / static_cast<double>(judgement.nonzero);
+      check.zero_accepted =
+          static_cast<double>(judgement.zero_accepted) / static_cast<double>(judgement.nonzero);
     if (judgement.worst >= 0) check.worst = element(spec, output.now.data, want, judgement.worst);
     if (judgement.wrong > 0) {
       check.status = Status::failed;
-      check.reason = fmt::format("{} = {:.9g}{}, want {:.9g} ± {:.2g}; {} of {} elements wrong",
-                                 place(spec, judgement.worst), check.worst->got,
-                                 is_poison(spec, output.now.data, judgement.worst) ? " (not written)" : "",
-                                 check.worst->want, check.worst->bound, judgement.wrong, judgement.elements);
+      check.reason =
+          fmt::format("{} = {:.9g}{}, want {:.9g} ± {:.2g}; {} of {} elements wrong",
+                      place(spec, judgement.worst), check.worst->got,
+                      is_poison(spec, output.now.data, judgement.worst) ? " (not written)" : "",
+                      check.worst->want, check.worst->bound, judgement.wrong, judgement.elements);
     }
     checks_.push_back(std::move(check));
   }
@@ -113,14 +124,21 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& family,
 void Verifier::compare_runs(const std::string& family, std::uint64_t seed) {
   for (const Output& output : outputs_) {
     const TensorSpec& spec = output.now.spec;
-    Check check{.kind = "repeat", .family = family, .seed = seed, .output = spec.name, .reason = {}, .worst = {}};
+    Check check{.kind = "repeat",
+                .family = family,
+                .seed = seed,
+                .output = spec.name,
+                .reason = {},
+                .worst = {}};
     check.elements = spec.elements();
     if (const auto index = first_difference(spec, output.before.data, output.now.data)) {
       check.status = Status::failed;
       check.wrong = 1;
       check.reason = fmt::format(
-          "{} = {:.9g} in the first run and {:.9g}{} in the second, but the variant declares bitwise repeatability",
-          place(spec, *index), value_at(spec, output.before.data, *index), value_at(spec, output.now.data, *index),
+          "{} = {:.9g} in the first run and {:.9g}{} in the second, but the variant declares "
+          "bitwise repeatability",
+          place(spec, *index), value_at(spec, output.before.data, *index),
+          value_at(spec, output.now.data, *index),
           is_poison(spec, output.now.data, *index) ? " (not written)" : "");
     }
     checks_.push_back(std::move(check));
@@ -130,12 +148,15 @@ void Verifier::compare_runs(const std::string& family, std::uint64_t seed) {
 void Verifier::judge_power() {
   for (const Output& output : outputs_) {
     if (output.nonzero == 0) continue;
-    const double share = static_cast<double>(output.zero_accepted) / static_cast<double>(output.nonzero);
+    const double share =
+        static_cast<double>(output.zero_accepted) / static_cast<double>(output.nonzero);
     if (share <= kMistrust) continue;
-    Check check{.kind = "power", .family = {}, .output = output.now.spec.name, .reason = {}, .worst = {}};
+    Check check{
+        .kind = "power", .family = {}, .output = output.now.spec.name, .reason = {}, .worst = {}};
     check.status = Status::mistrusted;
     check.zero_accepted = share;
-    check.reason = fmt::format("an output of zeros would pass for {:.1f} % of {}", 100 * share, output.now.spec.name);
+    check.reason = fmt::format("an output of zeros would pass for {:.1f} % of {}", 100 * share,
+                               output.now.spec.name);
     checks_.push_back(std::move(check));
   }
 }

@@ -1,4 +1,5 @@
-// Verification: every element of every output of a prepared variant against the oracle's interval, on every input family.
+// Verification: every element of every output of a prepared variant against the oracle's interval,
+// on every input family.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +18,25 @@ class Verifier {
  public:
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle);
 
-  // Runs the variant twice on the inputs of (family, seed), over outputs and workspace filled first with NaN and then with
-  // large finite values. The first run is judged element by element; the second must repeat its bits, or, where the
-  // variant declares itself order-dependent, is judged as well.
+  // Runs the variant twice on the inputs of (family, seed), over outputs and workspace filled first
+  // with NaN and then with large finite values. The first run is judged element by element; the
+  // second must repeat its bits, or, where the variant declares itself order-dependent, is judged
+  // as well.
   void verify(BufferSet& set, const std::string& family, std::uint64_t seed);
 
   // Judges what the outputs of a set hold now, after timing on the inputs of (family, seed).
   void verify_timed(const BufferSet& set, const std::string& family, std::uint64_t seed);
 
-  // Adds a check `power` with status mistrusted for each output for which zero would have passed in more than 1 % of the
-  // elements whose reference is not zero, over all that was judged: such a pass means nothing.
+  // Adds a check `power` with status mistrusted for each output for which zero would have passed in
+  // more than 1 % of the elements whose reference is not zero, over all that was judged: such a
+  // pass means nothing.
   void judge_power();
 
   std::vector<Check>& checks() { return checks_; }
   bool passed() const;
 
-  // The two fillings: NaN in every float format, and a large finite value in every one (1.3e36, f16: 6.1e4).
+  // The two fillings: NaN in every float format, and a large finite value in every one (1.3e36,
+  // f16: 6.1e4).
   static constexpr unsigned char kPoisons[] = {0xff, 0x7b};
 
  private:

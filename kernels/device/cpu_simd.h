@@ -43,7 +43,8 @@ template <int n, class F>
 ASSAY_INLINE void unroll(const F& f) {
   [&]<int... i>(std::integer_sequence<int, i...>) ASSAY_INLINE_LAMBDA {
     (f(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, n>{});
+  }
+  (std::make_integer_sequence<int, n>{});
 }
 
 template <class To, class From>
@@ -94,8 +95,10 @@ ASSAY_INLINE Floats<isa> widen_f16(Halves<isa> h) {
   const Words<isa> bits = __builtin_convertvector(h, Words<isa>);
   const Words<isa> sign = (bits & 0x8000) << 16;
   const Words<isa> magnitude = (bits & 0x7fff) << 13;
-  // Exponents differ by 112; the product also normalises subnormals. Inf and NaN keep theirs at 255.
-  const auto finite = reinterpret_cast<Words<isa>>(reinterpret_cast<Floats<isa>>(magnitude) * 0x1p112f);
+  // Exponents differ by 112; the product also normalises subnormals. Inf and NaN keep theirs at
+  // 255.
+  const auto finite =
+      reinterpret_cast<Words<isa>>(reinterpret_cast<Floats<isa>>(magnitude) * 0x1p112f);
   const auto special = reinterpret_cast<Words<isa>>(magnitude >= (0x7c00u << 13));
   return reinterpret_cast<Floats<isa>>(((magnitude | 0x7f800000) & special) | (finite & ~special) |
                                        sign);
@@ -118,8 +121,8 @@ ASSAY_INLINE Halves<isa> narrow_f16(Floats<isa> x) {
   const Words<isa> sign = (bits >> 16) & 0x8000;
   const Words<isa> magnitude = bits & 0x7fffffff;
   // Below 2^-14 the unit in the last place of 0.5f + |x| is that of f16's subnormals.
-  const auto tiny = reinterpret_cast<Words<isa>>(reinterpret_cast<Floats<isa>>(magnitude) + 0.5f) -
-                    0x3f000000;
+  const auto tiny =
+      reinterpret_cast<Words<isa>>(reinterpret_cast<Floats<isa>>(magnitude) + 0.5f) - 0x3f000000;
   const Words<isa> normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
   Words<isa> h = select(magnitude < 0x38800000, tiny, normal);
   h = select(magnitude >= 0x47800000, Words<isa>{} + 0x7c00, h);  // 65536 and beyond: Inf
@@ -144,7 +147,8 @@ ASSAY_INLINE Pair<isa> load(const float* p) {
 }
 template <Isa isa>
 ASSAY_INLINE Pair<isa> load(const f16* p) {
-  return {widen_f16<isa>(read<Halves<isa>>(p)), widen_f16<isa>(read<Halves<isa>>(p + simd_width(isa)))};
+  return {widen_f16<isa>(read<Halves<isa>>(p)),
+          widen_f16<isa>(read<Halves<isa>>(p + simd_width(isa)))};
 }
 template <Isa isa>
 ASSAY_INLINE Pair<isa> load(const bf16* p) {
@@ -244,8 +248,8 @@ ASSAY_INLINE void store_as(char* to, DType dtype, const Pair<isa>& x, const Put&
   }
 }
 
-// The same for `count` elements from whole pairs in `from`. stream: `to` is aligned to 64 bytes, and
-// so is the end of what lies there.
+// The same for `count` elements from whole pairs in `from`. stream: `to` is aligned to 64 bytes,
+// and so is the end of what lies there.
 template <Isa isa, class Order>
 ASSAY_INLINE void store_row(char* to, DType dtype, const float* from, std::int64_t count,
                             bool stream) {

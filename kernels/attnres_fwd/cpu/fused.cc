@@ -17,8 +17,8 @@ constexpr std::int64_t kMaxChunk = 64;  // rows
 // Queries [query, query + kQueries) on rows [begin, end) of token t. From chunk to chunk, `state`
 // (Q) and `sum` (Q, padded D) keep the softmaxes and the mixes not yet divided by their totals.
 template <Isa isa, int kQueries, class T>
-ASSAY_INLINE void attend(const Arguments& a, std::int64_t t, std::int64_t query,
-                         std::int64_t begin, std::int64_t end, Softmax* state, float* sum) {
+ASSAY_INLINE void attend(const Arguments& a, std::int64_t t, std::int64_t query, std::int64_t begin,
+                         std::int64_t end, Softmax* state, float* sum) {
   const std::int64_t rows = end - begin, stride = a.tokens * a.dim, padded = padded_dim(a.dim);
   const bool first = begin == 0, last = end == a.blocks;
   const T* v = a.v.as<const T>() + begin * stride + t * a.dim;
@@ -81,30 +81,31 @@ std::int64_t chunk_rows(const Problem& p) {
 // Of one thread: sum and state.
 std::int64_t scratch_floats(const Problem& p) { return weight_floats(p) + 2 * p.dim("Q"); }
 
-ASSAY_VARIANT(fused) {
-  .op = "attnres_fwd", .name = "fused",
-  .summary = "online softmax over chunks of rows, V read once",
-  .numerics =
-      [](const Problem& p) {
-        const std::int64_t chunk = chunk_rows(p);
-        return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
-                        .rescales = static_cast<double>((p.dim("N") + chunk - 1) / chunk - 1)};
-      },
-  .workspace =
-      [](const Problem& p) {
-        return workspace_of(weight_floats(p) + num_threads() * scratch_floats(p));
-      },
-  .prepare = [](const Problem& p, const Buffers& b) -> Launch {
-    return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
-      using T = typename decltype(type)::type;
-      return [a = Arguments(p, b), chunk = chunk_rows(p), floats = scratch_floats(p)](Stream) {
-        run_simd<FoldWeights<T>>(&a);
-        parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
-          run_simd<Fused<T>>(&a, chunk, begin, end, a.scratch + part * floats);
-        });
-      };
-    });
-  },
+ASSAY_VARIANT(fused){
+    .op = "attnres_fwd",
+    .name = "fused",
+    .summary = "online softmax over chunks of rows, V read once",
+    .numerics =
+        [](const Problem& p) {
+          const std::int64_t chunk = chunk_rows(p);
+          return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
+                          .rescales = static_cast<double>((p.dim("N") + chunk - 1) / chunk - 1)};
+        },
+    .workspace =
+        [](const Problem& p) {
+          return workspace_of(weight_floats(p) + num_threads() * scratch_floats(p));
+        },
+    .prepare = [](const Problem& p, const Buffers& b) -> Launch {
+      return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
+        using T = typename decltype(type)::type;
+        return [a = Arguments(p, b), chunk = chunk_rows(p), floats = scratch_floats(p)](Stream) {
+          run_simd<FoldWeights<T>>(&a);
+          parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
+            run_simd<Fused<T>>(&a, chunk, begin, end, a.scratch + part * floats);
+          });
+        };
+      });
+    },
 };
 
 }  // namespace

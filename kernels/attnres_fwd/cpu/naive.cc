@@ -10,8 +10,7 @@ namespace assay::cpu::attnres_fwd_naive {
 template <class T>
 struct Norm {
   template <Isa isa>
-  static ASSAY_INLINE void run(const Arguments* a, float* r, std::int64_t begin,
-                               std::int64_t end) {
+  static ASSAY_INLINE void run(const Arguments* a, float* r, std::int64_t begin, std::int64_t end) {
     const T* v = a->v.as<const T>() + begin * a->dim;
     score_rows<isa, 0>(v, end - begin, a->dim, a->dim, nullptr, r + begin, nullptr);
     for (std::int64_t i = begin; i < end; ++i) r[i] = rms_reciprocal(r[i], a->dim, a->eps);
@@ -68,37 +67,36 @@ void launch(const Arguments& a) {
   float* r = a.scratch;
   float* l = r + a.blocks * a.tokens;
   run_simd<FoldWeights<T>>(&a);
-  parallel_for(a.blocks * a.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    run_simd<Norm<T>>(&a, r, begin, end);
-  });
+  parallel_for(a.blocks * a.tokens, 1,
+               [&](std::int64_t begin, std::int64_t end) { run_simd<Norm<T>>(&a, r, begin, end); });
   parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     run_simd<Logits<T>>(&a, static_cast<const float*>(r), l, begin, end);
   });
-  parallel_for(a.queries * a.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    softmax(a, l, begin, end);
-  });
+  parallel_for(a.queries * a.tokens, 1,
+               [&](std::int64_t begin, std::int64_t end) { softmax(a, l, begin, end); });
   parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     run_simd<Mix<T>>(&a, static_cast<const float*>(l), begin, end);
   });
 }
 
-ASSAY_VARIANT(naive) {
-  .op = "attnres_fwd", .name = "naive",
-  .summary = "one pass a step, intermediates through memory",
-  .numerics =
-      [](const Problem& p) {
-        return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
-      },
-  .workspace =
-      [](const Problem& p) {
-        return workspace_of(weight_floats(p) + p.dim("N") * p.dim("T") * (1 + p.dim("Q")));
-      },
-  .prepare = [](const Problem& p, const Buffers& b) -> Launch {
-    return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
-      using T = typename decltype(type)::type;
-      return [a = Arguments(p, b)](Stream) { launch<T>(a); };
-    });
-  },
+ASSAY_VARIANT(naive){
+    .op = "attnres_fwd",
+    .name = "naive",
+    .summary = "one pass a step, intermediates through memory",
+    .numerics =
+        [](const Problem& p) {
+          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+        },
+    .workspace =
+        [](const Problem& p) {
+          return workspace_of(weight_floats(p) + p.dim("N") * p.dim("T") * (1 + p.dim("Q")));
+        },
+    .prepare = [](const Problem& p, const Buffers& b) -> Launch {
+      return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
+        using T = typename decltype(type)::type;
+        return [a = Arguments(p, b)](Stream) { launch<T>(a); };
+      });
+    },
 };
 
 }  // namespace

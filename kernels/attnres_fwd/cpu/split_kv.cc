@@ -66,8 +66,8 @@ struct Part {
 
     // Mix.
     float* mixed = partials.mix + ((t * a.queries + query) * partials.splits + split) * padded;
-    const MixTarget out = partials.splits == 1 ? to_output(a, query, t)
-                                               : to_scratch(mixed, partials.splits * padded);
+    const MixTarget out =
+        partials.splits == 1 ? to_output(a, query, t) : to_scratch(mixed, partials.splits * padded);
     mix_rows<isa, kQueries, T>(v, rows, stride, a.dim, weight, nullptr, nullptr, out);
   }
 };
@@ -124,26 +124,27 @@ void launch(const Arguments& a, std::int64_t splits, std::int64_t rows) {
   });
 }
 
-ASSAY_VARIANT(split_kv) {
-  .op = "attnres_fwd", .name = "split_kv",
-  .summary = "rows of a token split among threads, partial results merged",
-  .numerics =
-      [](const Problem& p) {
-        return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
-                        .rescales = num_splits(p) > 1 ? 1.0 : 0.0};
-      },
-  .workspace =
-      [](const Problem& p) {
-        return workspace_of(weight_floats(p) + partial_rows(p) * (padded_dim(p.dim("D")) + 2));
-      },
-  .prepare = [](const Problem& p, const Buffers& b) -> Launch {
-    return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
-      using T = typename decltype(type)::type;
-      return [a = Arguments(p, b), splits = num_splits(p), rows = partial_rows(p)](Stream) {
-        launch<T>(a, splits, rows);
-      };
-    });
-  },
+ASSAY_VARIANT(split_kv){
+    .op = "attnres_fwd",
+    .name = "split_kv",
+    .summary = "rows of a token split among threads, partial results merged",
+    .numerics =
+        [](const Problem& p) {
+          return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
+                          .rescales = num_splits(p) > 1 ? 1.0 : 0.0};
+        },
+    .workspace =
+        [](const Problem& p) {
+          return workspace_of(weight_floats(p) + partial_rows(p) * (padded_dim(p.dim("D")) + 2));
+        },
+    .prepare = [](const Problem& p, const Buffers& b) -> Launch {
+      return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
+        using T = typename decltype(type)::type;
+        return [a = Arguments(p, b), splits = num_splits(p), rows = partial_rows(p)](Stream) {
+          launch<T>(a, splits, rows);
+        };
+      });
+    },
 };
 
 }  // namespace

@@ -61,7 +61,8 @@ struct Gemm {
       for (std::int64_t t = 0; t < tokens; ++t) {
         const T* row = a.v.as<const T>() + (n * a.tokens + t0 + t) * a.dim;
         const std::int64_t at = t * a.blocks + n;
-        panel.r[at] = rms_reciprocal(pack_row<isa>(row, a.dim, panel.v + at * padded), a.dim, a.eps);
+        panel.r[at] =
+            rms_reciprocal(pack_row<isa>(row, a.dim, panel.v + at * padded), a.dim, a.eps);
       }
     }
 
@@ -105,28 +106,29 @@ std::int64_t panel_floats(const Problem& p) {
   return tile_tokens(p) * p.dim("N") * (padded_dim(p.dim("D")) + 1 + p.dim("Q"));
 }
 
-ASSAY_VARIANT(tensor_core) {
-  .op = "attnres_fwd", .name = "tensor_core",
-  .summary = "scores and mix as tiled matrix products over packed panels",
-  .numerics =
-      [](const Problem& p) {
-        return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
-      },
-  .workspace =
-      [](const Problem& p) {
-        return workspace_of(weight_floats(p) + num_threads() * panel_floats(p));
-      },
-  .prepare = [](const Problem& p, const Buffers& b) -> Launch {
-    return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
-      using T = typename decltype(type)::type;
-      return [a = Arguments(p, b), tile = tile_tokens(p), floats = panel_floats(p)](Stream) {
-        run_simd<FoldWeights<T>>(&a);
-        parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
-          run_simd<Gemm<T>>(&a, tile, begin, end, a.scratch + part * floats);
-        });
-      };
-    });
-  },
+ASSAY_VARIANT(tensor_core){
+    .op = "attnres_fwd",
+    .name = "tensor_core",
+    .summary = "scores and mix as tiled matrix products over packed panels",
+    .numerics =
+        [](const Problem& p) {
+          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+        },
+    .workspace =
+        [](const Problem& p) {
+          return workspace_of(weight_floats(p) + num_threads() * panel_floats(p));
+        },
+    .prepare = [](const Problem& p, const Buffers& b) -> Launch {
+      return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
+        using T = typename decltype(type)::type;
+        return [a = Arguments(p, b), tile = tile_tokens(p), floats = panel_floats(p)](Stream) {
+          run_simd<FoldWeights<T>>(&a);
+          parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
+            run_simd<Gemm<T>>(&a, tile, begin, end, a.scratch + part * floats);
+          });
+        };
+      });
+    },
 };
 
 }  // namespace
