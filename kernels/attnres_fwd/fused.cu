@@ -1,8 +1,7 @@
 // attnres_fwd/fused: a block keeps one token's output in registers and streams the token's sources
 // past it: each row of V comes from memory once and serves its norm, its scores and the mix, with
-// an online softmax over depth. Versus naive: one pass over V instead of 1 + 2Q. Loses to split_kv
-// below about 128 tokens (too few blocks to fill a GPU) and to tensor_core where many queries make
-// it compute-bound.
+// an online softmax over depth. Versus naive: one pass over V instead of 1 + 2Q. Loses its lead
+// where tokens are fewer than multiprocessors, and where many queries make it compute-bound.
 #include "kernels/attnres_fwd/rows.h"
 #include "kernels/device/async_copy.h"
 #include "kernels/device/launch.h"
@@ -357,8 +356,8 @@ Launch with_shape(const Config& config, const F& f) {
   offer(Shape<16, 1, 2, 128, 6>{});
   offer(Shape<24, 1, 2, 128>{});
   offer(Shape<32, 1, 2, 256, 2>{});
-  offer(Shape<8, 4, 2, 256, 2>{});
-  offer(Shape<8, 3, 2, 288, 2>{});
+  offer(Shape<16, 4, 2, 160>{});
+  offer(Shape<16, 3, 2, 160, 3>{});
   offer(Shape<16, 2, 2, 256, 2>{});
   return result;
 }
@@ -387,8 +386,9 @@ std::optional<Config> choose(const Problem& p) {
   };
   std::optional<Config> c;
   if (queries > 1) {
-    if ((c = fits(8, 4, 256))) return c;
-    if ((c = fits(8, 3, 288))) return c;
+    // Groups of equal size: six queries are answered as 3 + 3, not 4 + 2.
+    const auto at_once = static_cast<int>(ceil_div(queries, ceil_div(queries, 4)));
+    if (at_once > 2 && (c = fits(16, at_once, 160))) return c;
     if ((c = fits(16, 2, 256))) return c;
   }
   // Few threads with several vectors each wait less for each other than many with one.
