@@ -51,7 +51,7 @@ struct Streaming {
   template <Isa isa>
   static ASSAY_INLINE void run(const Arrays* arrays, Walk walk, std::int64_t begin,
                                std::int64_t end, float* sink) {
-    constexpr int kBytes = simd_width(isa) * 4;
+    constexpr std::int64_t kBytes = simd_width(isa) * 4;
     using Vector = simd_vector<float, simd_width(isa)>;
     Vector sum[4] = {};
     for (std::int64_t at = begin; at < end; at += walk.block) {
@@ -61,7 +61,7 @@ struct Streaming {
                                                      : arrays->data[0] + at + walk.block;
         for (std::int64_t i = 0; i < walk.block; i += 4 * kBytes) {
           if (walk.prefetch) {
-            for (int line = 0; line < 4 * kBytes; line += kLine)
+            for (std::int64_t line = 0; line < 4 * kBytes; line += kLine)
               __builtin_prefetch(next + i + line);
           }
           for (int u = 0; u < 4; ++u) {

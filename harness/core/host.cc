@@ -59,11 +59,11 @@ void prefer_huge_pages(void* memory, std::int64_t bytes) {
   constexpr std::uintptr_t kPage = 4096;
   constexpr std::int64_t kLarge = 4 << 20;
   if (bytes < kLarge) return;
-  const auto start = (reinterpret_cast<std::uintptr_t>(memory) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) /
-                   kPage * kPage;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t before = (kPage - address % kPage) % kPage;  // to the first whole page
+  const std::uintptr_t whole = (static_cast<std::uintptr_t>(bytes) - before) / kPage * kPage;
   // Advice: where it is not taken, the pages are small.
-  static_cast<void>(madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE));
+  static_cast<void>(madvise(static_cast<char*>(memory) + before, whole, MADV_HUGEPAGE));
 }
 
 std::string cpu_name() {

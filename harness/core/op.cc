@@ -8,9 +8,9 @@
 namespace assay {
 
 double height(std::int64_t n, std::int64_t lanes) {
-  const auto chain = static_cast<double>((n + lanes - 1) / lanes);
-  return std::exp2(
-      std::ceil(std::log2(chain + std::ceil(std::log2(static_cast<double>(lanes))) + 2)));
+  const std::int64_t chain = (n + lanes - 1) / lanes;
+  return std::exp2(std::ceil(std::log2(static_cast<double>(chain) +
+                                       std::ceil(std::log2(static_cast<double>(lanes))) + 2)));
 }
 
 Expected::Expected(std::string name, std::int64_t count)

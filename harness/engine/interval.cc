@@ -138,6 +138,16 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
   return whole;
 }
 
+bool zeros_would_pass(std::int64_t accepted, std::int64_t nonzero) {
+  constexpr double kShare = 0.01, kChance = 1e-3;
+  if (nonzero == 0) return false;
+  const auto n = static_cast<double>(nonzero);
+  const double share = static_cast<double>(accepted) / n;
+  if (share <= kShare) return false;
+  const double others = share < 1 ? (1 - share) * std::log((1 - share) / (1 - kShare)) : 0;
+  return n * (share * std::log(share / kShare) + others) > -std::log(kChance);
+}
+
 double value_at(const TensorSpec& spec, const void* data, std::int64_t index) {
   return dispatch(spec.dtype, [&](auto type) -> double {
     return to_float(static_cast<const typename decltype(type)::type*>(data)[index]);

@@ -32,6 +32,12 @@ struct Judgement {
   double error_normwise() const;
 };
 
+// Whether zeros would pass for more than 1 % of an output, so that passing means nothing.
+// `accepted` of `nonzero` elements are a sample: of few elements one alone is over 1 % by chance.
+// So the excess must be one that chance gives with a probability under 1/1000, by the
+// Chernoff-Hoeffding bound exp(-n KL(share, 1 %)); from 10^4 elements on that hardly matters.
+bool zeros_would_pass(std::int64_t accepted, std::int64_t nonzero);
+
 // Judges `got`, in host memory and laid out by `spec`, against `expected`. Parallel; the result
 // does not depend on threads.
 Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected);

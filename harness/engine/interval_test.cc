@@ -107,6 +107,14 @@ TEST_CASE("the share of elements that zero would pass for is counted") {
   const Judgement judgement = judge(spec, got, expected);
   CHECK(judgement.nonzero == 3);
   CHECK(judgement.zero_accepted == 2);
+
+  CHECK_FALSE(zeros_would_pass(0, 0));
+  CHECK_FALSE(zeros_would_pass(1, 74));  // 1.4 %, by chance
+  CHECK_FALSE(zeros_would_pass(1, 2));
+  CHECK(zeros_would_pass(2, 2));
+  CHECK(zeros_would_pass(6, 74));
+  CHECK_FALSE(zeros_would_pass(100'000, 10'000'000));  // 1 %
+  CHECK(zeros_would_pass(101'500, 10'000'000));
 }
 
 }  // namespace assay

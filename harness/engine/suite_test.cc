@@ -159,7 +159,7 @@ TEST_CASE("no two keys of an op are the same word") {
   REQUIRE(!ops().empty());
   for (const Op* op : ops()) {
     std::set<std::string> keys = {"dtype"};
-    const auto add = [&](std::string key) {
+    const auto add = [&](const std::string& key) {
       INFO(op->name << ": " << key);
       CHECK(keys.insert(key).second);
     };

@@ -12,8 +12,6 @@
 namespace assay {
 namespace {
 
-constexpr double kMistrust = 0.01;  // share of elements for which zero may pass
-
 // Whether an element still holds one of the fillings: it was not written.
 bool is_poison(const TensorSpec& spec, const void* data, std::int64_t index) {
   const std::size_t width = size_of(spec.dtype);
@@ -147,10 +145,9 @@ void Verifier::compare_runs(const std::string& family, std::uint64_t seed) {
 
 void Verifier::judge_power() {
   for (const Output& output : outputs_) {
-    if (output.nonzero == 0) continue;
+    if (!zeros_would_pass(output.zero_accepted, output.nonzero)) continue;
     const double share =
         static_cast<double>(output.zero_accepted) / static_cast<double>(output.nonzero);
-    if (share <= kMistrust) continue;
     Check check{
         .kind = "power", .family = {}, .output = output.now.spec.name, .reason = {}, .worst = {}};
     check.status = Status::mistrusted;

@@ -27,9 +27,8 @@ class Verifier {
   // Judges what the outputs of a set hold now, after timing on the inputs of (family, seed).
   void verify_timed(const BufferSet& set, const std::string& family, std::uint64_t seed);
 
-  // Adds a check `power` with status mistrusted for each output for which zero would have passed in
-  // more than 1 % of the elements whose reference is not zero, over all that was judged: such a
-  // pass means nothing.
+  // Adds a check `power` with status mistrusted for each output that zeros would have passed for,
+  // over all that was judged; see zeros_would_pass.
   void judge_power();
 
   std::vector<Check>& checks() { return checks_; }

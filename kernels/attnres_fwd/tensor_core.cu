@@ -2,7 +2,8 @@
 // matrix products through mma.sync. Sums of bf16 terms stand for what is not bf16: c, α and fp32 V
 // have three, fp16 V two, bf16 V is its own; the products of terms that matter to fp32 are formed,
 // so that the result keeps fp32's accuracy. Versus fused: the work of many queries leaves the CUDA
-// cores. Loses for few queries: a tile has eight.
+// cores. Loses for few queries, as a tile has eight; on an H100 by 11 % at N = 10, Q = 6, D = 2304
+// and by 35 % at N = 8, Q = 8, D = 2048.
 #include "kernels/attnres_fwd/rows.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"

@@ -1,8 +1,7 @@
 // attnres_fwd/fused: one token at a time; a chunk of its rows comes from memory once, is scored
 // and then mixed out of the cache, under an online softmax from chunk to chunk.
-// Versus naive: 1 pass over V in memory instead of 3. Loses to split_kv where there are fewer
-// tokens than threads, and to tensor_core for many queries of 16-bit rows, which it widens once
-// per four queries.
+// Versus naive: 1 pass over V in memory instead of 3. Loses to split_kv where many threads have few
+// tokens, and to tensor_core from about 8 queries on, for whose products its tiles are too small.
 #include "harness/core/parallel.h"
 #include "harness/core/variant.h"
 #include "kernels/attnres_fwd/cpu/rows.h"
