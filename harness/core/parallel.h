@@ -30,7 +30,8 @@ void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
     if (n > 0) call(0, n, 0);
     return;
   }
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(parts))
+  const int threads = static_cast<int>(parts);
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
   for (std::int64_t part = 0; part < parts; ++part) {
     call(blocks * part / parts * grain, std::min(n, blocks * (part + 1) / parts * grain), part);
   }

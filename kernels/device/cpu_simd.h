@@ -43,8 +43,7 @@ template <int n, class F>
 ASSAY_INLINE void unroll(const F& f) {
   [&]<int... i>(std::integer_sequence<int, i...>) ASSAY_INLINE_LAMBDA {
     (f(std::integral_constant<int, i>{}), ...);
-  }
-  (std::make_integer_sequence<int, n>{});
+  }(std::make_integer_sequence<int, n>{});
 }
 
 template <class To, class From>

@@ -14,7 +14,7 @@
 namespace assay::cpu {
 
 // Independent fp32 running sums in each of score_rows' results. (There are twice as many, whose
-// halves are added once in two to eight steps.)
+// halves are added once in two to sixteen steps.)
 inline int score_lanes() { return simd_width(best_isa()); }
 
 // `count` columns from `row` on, as if there were kCount: in place, or in a copy with zeros behind,
@@ -40,9 +40,8 @@ ASSAY_INLINE void score_segment(const T* v, std::int64_t stride, std::int64_t co
   Pair<isa> acc[kRows][kQueries + 1];
   unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
     row[r] = padded_columns<kSegment<T>>(v + r * stride, count, copy[r]);
-    unroll<kQueries + 1>([&](auto q) ASSAY_INLINE_LAMBDA {
-      acc[r][q] = Pair<isa>{sums[r][q], Floats<isa>{}};
-    });
+    unroll<kQueries + 1>(
+        [&](auto q) ASSAY_INLINE_LAMBDA { acc[r][q] = Pair<isa>{sums[r][q], Floats<isa>{}}; });
   });
   unroll<kSegment<T> / kPair<isa>>([&](auto i) ASSAY_INLINE_LAMBDA {
     constexpr int kAt = i * kPair<isa>;
