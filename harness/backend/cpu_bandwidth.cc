@@ -51,7 +51,7 @@ struct Streaming {
   template <Isa isa>
   static ASSAY_INLINE void run(const Arrays* arrays, Walk walk, std::int64_t begin,
                                std::int64_t end, float* sink) {
-    constexpr std::int64_t kBytes = simd_width(isa) * 4;
+    constexpr std::int64_t kBytes = std::int64_t{4} * simd_width(isa);
     using Vector = simd_vector<float, simd_width(isa)>;
     Vector sum[4] = {};
     for (std::int64_t at = begin; at < end; at += walk.block) {
