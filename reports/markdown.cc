@@ -8,7 +8,7 @@ namespace assay {
 namespace {
 
 // Text that stays one cell: a bar or a line break would end it.
-std::string cell(std::string text) {
+std::string cell(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     if (c == '|')
