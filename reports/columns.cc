@@ -79,7 +79,10 @@ const std::vector<Column>& columns() {
        [](R r) { return r.checks.empty() ? "" : fmt::format("{:.3f}", utilisation(r)); },
        [](R r) { return r.checks.empty() ? "" : number(utilisation(r)); }},
       {"median_s", "median", true, true,
-       [](R r) { return timed(r, [](M m) { return format_seconds(m.median); }); },
+       [](R r) {
+         if (r.backend == "simt") return std::string("never timed");
+         return timed(r, [](M m) { return format_seconds(m.median); });
+       },
        [](R r) { return timed(r, [](M m) { return number(m.median); }); }},
       {"p05_s", "p05", true, true,
        [](R r) { return timed(r, [](M m) { return format_seconds(m.p05); }); },

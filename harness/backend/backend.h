@@ -24,6 +24,14 @@ struct DeviceInfo {
       facts;  // for the Environment: driver, clocks, ECC, instruction set, …
 };
 
+// How the launches to come are run, on a backend that has a choice.
+struct Execution {
+  std::string schedule;
+  std::uint64_t seed = 1;
+  double timeout = 10;            // seconds without progress after which a kernel has hung
+  std::int64_t trace_block = -1;  // whose collectives are printed on stderr; -1: none
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -37,6 +45,11 @@ class Device {
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
 
+  // What `memory`, a part of an allocation, is: kernels may touch nothing else there, and may not
+  // write inputs. A backend that sees accesses reports others by these names.
+  virtual void name_buffer(void* /*memory*/, std::int64_t /*bytes*/, const std::string& /*name*/,
+                           bool /*writable*/) {}
+
   // Synchronous.
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
@@ -44,6 +57,12 @@ class Device {
   virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
 
   virtual Stream stream() = 0;
+
+  // Orders in which this device can run the threads of a launch, each of which shows other
+  // mistakes; none: no choice.
+  virtual std::vector<std::string> schedules() const { return {}; }
+  virtual void use_schedule(const Execution& /*execution*/) {}
+
   // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
   // words if some failed.
   virtual void synchronize() = 0;

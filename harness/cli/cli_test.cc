@@ -174,6 +174,30 @@ TEST_CASE("the smoke suite passes on every variant of the CPU") {
   CHECK(contains(outcome.text, "808 cases: 808 passed, 0 failed, 0 unsupported"));
 }
 
+TEST_CASE("the CUDA sources run on the CPU, are verified and never timed") {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "assay_cli_simt.jsonl";
+  std::filesystem::remove(file);
+  const std::string problem = "'attnres_fwd dtype=bf16,f32 N=3 Q=2 T=2 D=33' ";
+  const Outcome outcome = assay("run " + problem + "--backend simt --out " + file.string());
+  INFO(outcome.text);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.text, "8 cases: 8 passed"));
+  const Outcome report = assay("report " + file.string());
+  CHECK(contains(report.text, "fused@simt"));
+  CHECK(contains(report.text, "never timed"));
+  std::filesystem::remove(file);
+
+  // A glob that names simt is enough; a device of another architecture has its own limits.
+  CHECK(assay("run " + problem + "--variant fused@simt --device 1 --schedule starve").code == 0);
+  CHECK(assay("run " + problem + "--backend simt --schedule sideways").code == 2);
+  const Outcome trace =
+      assay("run " + problem + "--variant fused@simt --schedule ascending --trace 0");
+  CHECK(contains(trace.text, "sync_threads at kernels/attnres_fwd/fused.cu:"));
+  CHECK(contains(trace.text,
+                 "warp 0 lanes 0xffffffff: warp_sum_each at kernels/attnres_fwd/fused.cu:"));
+}
+
 TEST_CASE("the smoke suite passes on every variant of the GPU") {
   Platform* cuda = find_platform(Backend::cuda);
   if (!cuda) ASSAY_SKIP("the cuda backend is not built");

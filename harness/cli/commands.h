@@ -20,6 +20,10 @@ struct RunArguments {
   std::vector<std::string> variants;  // globs; empty: all
   std::vector<std::string> backends;  // names; empty: all that are here
   int device = -1;
+  std::string schedule;  // of simt; empty: all in turn
+  double timeout = 10;
+  std::int64_t trace = -1;
+  bool quiet = false;
   bool verify_only = false;
   std::uint64_t seed = 1;
   SamplingRule sampling;

@@ -68,7 +68,7 @@ void list_devices() {
       for (const auto& [key, value] : device.facts) fmt::print("         {}: {}\n", key, value);
     }
   }
-  for (const Backend backend : {Backend::cpu, Backend::cuda})
+  for (const Backend backend : {Backend::cpu, Backend::simt, Backend::cuda})
     if (!find_platform(backend)) fmt::print("{:<5} not built into this binary\n", name(backend));
 }
 

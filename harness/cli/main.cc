@@ -48,7 +48,9 @@ int run(int argc, char** argv) {
       ->type_name("GLOB")
       ->delimiter(',');
   run->add_option("--backend", arguments.backends,
-                  "Only these backends: cpu, cuda (default: every one with a device here)")
+                  "Only these backends: cpu, cuda, simt (default: cpu and cuda, where there is a "
+                  "device; simt runs the "
+                  "CUDA sources on the CPU, to verify them, and is never timed)")
       ->type_name("NAME")
       ->delimiter(',');
   run->add_option("--device", arguments.device,
@@ -57,6 +59,20 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   run->add_flag("--verify-only", arguments.verify_only, "Do not time");
   run->add_option("--seed", arguments.seed, "Of the inputs")->type_name("S")->capture_default_str();
+  run->add_option("--schedule", arguments.schedule,
+                  "In which order simt runs threads (default: each in turn)")
+      ->check(CLI::IsMember({"ascending", "descending", "random", "starve"}));
+  run->add_option("--timeout", arguments.timeout,
+                  "A simt kernel in which no thread gets any further for so long has hung")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86400.0))
+      ->capture_default_str();
+  run->add_option("--trace", arguments.trace,
+                  "Print the barriers and collectives of this block of every simt launch, in "
+                  "order, on stderr")
+      ->type_name("BLOCK")
+      ->check(CLI::NonNegativeNumber);
+  run->add_flag("--quiet", arguments.quiet, "Print only cases that did not pass, and the summary");
   run->add_option("--samples", arguments.sampling.min_samples, "At least so many samples a case")
       ->type_name("N")
       ->check(CLI::Range(10, arguments.sampling.max_samples))

@@ -31,7 +31,7 @@ std::string format_duration(double seconds) {
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
-Progress::Progress(std::size_t cases) : cases_(cases) {
+Progress::Progress(std::size_t cases, bool quiet) : cases_(cases), quiet_(quiet) {
   const char* term = std::getenv("TERM");
   terminal_ = isatty(STDERR_FILENO) == 1 && !(term && std::string_view(term) == "dumb");
 }
@@ -64,7 +64,7 @@ void Progress::end_case(const Record& record, std::size_t index) {
   const bool good = is_good(record.status);
   if (!good) ++not_good_;
   clear_line();
-  if (terminal_ && good) return;
+  if ((terminal_ || quiet_) && good) return;
   std::string time;
   if (!record.measurements.empty())
     time = fmt::format(" {} {}", format_seconds(record.measurements[0].median),

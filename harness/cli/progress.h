@@ -14,7 +14,8 @@ std::string format_duration(double seconds);
 
 class Progress {
  public:
-  explicit Progress(std::size_t cases);
+  // quiet: only cases that are not good get a line.
+  explicit Progress(std::size_t cases, bool quiet = false);
   ~Progress();
   void begin_case(const Case& job, std::size_t index);
   void end_case(const Record& record, std::size_t index);
@@ -23,6 +24,7 @@ class Progress {
   void clear_line();
 
   std::size_t cases_;
+  bool quiet_;
   std::size_t done_ = 0;
   int not_good_ = 0;
   bool terminal_;

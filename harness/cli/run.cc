@@ -58,7 +58,8 @@ Selection selection_of(const RunArguments& arguments) {
 
 class Recorder : public Observer {
  public:
-  Recorder(std::size_t cases, JsonlWriter* file) : progress_(cases), file_(file) {}
+  Recorder(std::size_t cases, JsonlWriter* file, bool quiet)
+      : progress_(cases, quiet), file_(file) {}
   void begin_case(const Case& job, std::size_t index) override { progress_.begin_case(job, index); }
   void end_case(const Record& record, std::size_t index) override {
     if (file_) file_->write(record);
@@ -90,12 +91,15 @@ int run_command(const RunArguments& arguments) {
   options.seed = arguments.seed;
   options.verify_only = arguments.verify_only;
   options.sampling = arguments.sampling;
+  options.execution.schedule = arguments.schedule;
+  options.execution.timeout = arguments.timeout;
+  options.execution.trace_block = arguments.trace;
   options.environment = environment.id();
 
   const auto start = std::chrono::steady_clock::now();
   Counts counts;
   {
-    Recorder recorder(plan.cases.size(), file.get());
+    Recorder recorder(plan.cases.size(), file.get(), arguments.quiet);
     run_sweep(plan, options, recorder);
     counts = recorder.counts();
   }

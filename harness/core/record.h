@@ -44,7 +44,9 @@ struct Element {
 
 // One output of one run of one input family, judged element by element.
 struct Check {
-  std::string kind;  // interval, repeat, inputs, after_timing
+  // interval, repeat, guards, after_timing, power, twin (informative: how far the cuda and simt
+  // builds of one source differ), or the kind of a KernelFault
+  std::string kind;
   std::string family;
   std::uint64_t seed = 0;
   std::string output;

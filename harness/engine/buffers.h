@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "harness/backend/backend.h"
@@ -23,7 +24,8 @@ class BufferSet {
 
   void upload(const Tensors& inputs);  // from host memory
   void copy_inputs_from(const BufferSet& other);
-  void poison(unsigned char byte);              // outputs and workspace
+  void poison(unsigned char byte);   // outputs and workspace
+  std::string broken_guard() const;  // what was written outside of all buffers; empty: nothing
   void download(const TensorView& host) const;  // the tensor of that name
 
  private:
@@ -31,6 +33,12 @@ class BufferSet {
   DeviceMemory memory_;
   Buffers buffers_;
   std::int64_t workspace_bytes_ = 0;
+  struct Guard {  // of a buffer
+    std::string name;
+    unsigned char* begin;
+    std::int64_t bytes, after;
+  };
+  std::vector<Guard> guards_;
   Launch launch_;
 };
 

@@ -58,7 +58,7 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   require_memory(job, oracle);
   const Op& op = op_of(job.problem);
   BufferSet set(*job.device, *job.variant, job.problem);
-  Verifier verifier(job.problem, *job.variant, *job.device, oracle);
+  Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.execution);
   const auto finish = [&] {
     record.checks = std::move(verifier.checks());
     record.status = Status::passed;
@@ -87,9 +87,13 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
 
 }  // namespace
 
-std::string repro_line(const Case& job, std::uint64_t seed) {
-  return fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
-                     job.variant->bare_name(), seed);
+std::string repro_line(const Case& job, const RunOptions& options) {
+  std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
+                                 job.variant->bare_name(), options.seed);
+  if (!job.device->schedules().empty() && !options.execution.schedule.empty())
+    line += " --schedule " + options.execution.schedule;
+  if (job.device->info().index > 0) line += fmt::format(" --device {}", job.device->info().index);
+  return line;
 }
 
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
@@ -104,7 +108,7 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   record.device = job.device->info().name;
   record.repeatability =
       variant.repeatability == Repeatability::bitwise ? "bitwise" : "order_dependent";
-  record.repro = repro_line(job, options.seed);
+  record.repro = repro_line(job, options);
   try {
     record.numerics = describe(variant.numerics(job.problem));
     const int arch = job.device->info().arch;

@@ -24,6 +24,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   bool verify_only = false;
   SamplingRule sampling;
+  Execution execution;      // an empty schedule: all that the device has, in turn
   std::string environment;  // id, for the records
 };
 
@@ -31,6 +32,6 @@ struct RunOptions {
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options);
 
 // The command that runs this case again, alone.
-std::string repro_line(const Case& job, std::uint64_t seed);
+std::string repro_line(const Case& job, const RunOptions& options);
 
 }  // namespace assay

@@ -13,10 +13,16 @@
 namespace assay {
 namespace {
 
-std::vector<Backend> usable_backends() {
+// The backends of a selection that names none: those that have a device here; simt, which is slow
+// and never timed, only where a glob asks for it.
+std::vector<Backend> usable_backends(const std::vector<std::string>& globs) {
+  const bool asks_for_simt = std::any_of(globs.begin(), globs.end(), [](const std::string& glob) {
+    return glob.size() >= 5 && glob.compare(glob.size() - 5, 5, "@simt") == 0;
+  });
   std::vector<Backend> result;
   for (Platform* platform : platforms())
-    if (!platform->devices().empty()) result.push_back(platform->backend());
+    if (!platform->devices().empty() && (platform->backend() != Backend::simt || asks_for_simt))
+      result.push_back(platform->backend());
   return result;
 }
 
@@ -58,7 +64,8 @@ void require_known(const std::string& glob) {
 Plan make_plan(const std::vector<Problem>& problems, const Selection& selection) {
   for (const std::string& glob : selection.globs) require_known(glob);
   Plan plan;
-  const auto backends = selection.backends.empty() ? usable_backends() : selection.backends;
+  const auto backends =
+      selection.backends.empty() ? usable_backends(selection.globs) : selection.backends;
   for (const Backend backend : backends)
     plan.devices.push_back(open_device(backend, selection.device));
   for (const Problem& problem : problems) {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
 #include "harness/engine/interval.h"
@@ -26,8 +28,19 @@ bool is_poison(const TensorSpec& spec, const void* data, std::int64_t index) {
 
 }  // namespace
 
-Verifier::Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle)
-    : op_(op_of(problem)), problem_(problem), variant_(variant), device_(device), oracle_(oracle) {
+Verifier::Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
+                   Execution execution)
+    : op_(op_of(problem)),
+      problem_(problem),
+      variant_(variant),
+      device_(device),
+      oracle_(oracle),
+      execution_(std::move(execution)),
+      schedules_(device.schedules()) {
+  if (schedules_.empty())
+    schedules_ = {""};
+  else if (!execution_.schedule.empty())
+    schedules_ = {execution_.schedule};
   for (const TensorSpec& spec : tensor_specs(op_, problem)) {
     if (spec.role == Role::in) continue;
     Output output;
@@ -46,21 +59,45 @@ bool Verifier::passed() const {
 
 void Verifier::verify(BufferSet& set, const std::string& family, std::uint64_t seed) {
   set.upload(oracle_.inputs(problem_, family, seed)->tensors);
-  for (const unsigned char poison : kPoisons) {
-    set.poison(poison);
-    device_.synchronize();
-    set.launch()(device_.stream());
-    device_.synchronize();
-    for (Output& output : outputs_) {
-      std::swap(output.now.data, output.before.data);
-      set.download(output.now);
-    }
-    const bool first = poison == kPoisons[0];
-    if (first || variant_.repeatability != Repeatability::bitwise)
+  const std::size_t runs = std::max(std::size(kPoisons), schedules_.size());
+  for (std::size_t i = 0; i < runs; ++i) {
+    const unsigned char poison = kPoisons[i % std::size(kPoisons)];
+    if (!run(set, poison, schedules_[i % schedules_.size()], family, seed)) return;
+    if (i == 0 || variant_.repeatability != Repeatability::bitwise)
       judge_outputs("interval", family, seed);
     else
       compare_runs(family, seed);
   }
+}
+
+bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& schedule,
+                   const std::string& family, std::uint64_t seed) {
+  const auto fail = [&](const std::string& kind, const std::string& reason) {
+    Check check{
+        .kind = kind, .family = family, .seed = seed, .output = {}, .reason = reason, .worst = {}};
+    check.status = Status::failed;
+    if (kind == "hang") check.status = Status::timeout;
+    if (!schedule.empty()) check.reason += fmt::format(" [schedule {}]", schedule);
+    checks_.push_back(std::move(check));
+    return false;
+  };
+  execution_.schedule = schedule;
+  execution_.seed = seed;
+  device_.use_schedule(execution_);
+  set.poison(poison);
+  device_.synchronize();
+  try {
+    set.launch()(device_.stream());
+    device_.synchronize();
+  } catch (const KernelFault& fault) {
+    return fail(fault.kind, fault.what());
+  }
+  if (const std::string broken = set.broken_guard(); !broken.empty()) return fail("guards", broken);
+  for (Output& output : outputs_) {
+    std::swap(output.now.data, output.before.data);
+    set.download(output.now);
+  }
+  return true;
 }
 
 void Verifier::verify_timed(const BufferSet& set, const std::string& family, std::uint64_t seed) {

@@ -16,12 +16,15 @@ namespace assay {
 
 class Verifier {
  public:
-  Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle);
+  // `execution`: its schedule may be empty, for all that the device has, in turn.
+  Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
+           Execution execution = {});
 
-  // Runs the variant twice on the inputs of (family, seed), over outputs and workspace filled first
-  // with NaN and then with large finite values. The first run is judged element by element; the
-  // second must repeat its bits, or, where the variant declares itself order-dependent, is judged
-  // as well.
+  // Runs the variant at least twice, and under each schedule, on the inputs of (family, seed), over
+  // outputs and workspace filled by turns with NaN and with large finite values. The first run is
+  // judged element by element; the others must repeat its bits, or, where the variant declares
+  // itself order-dependent, are judged as well. A KernelFault is a failed check of that kind, and
+  // ends the family.
   void verify(BufferSet& set, const std::string& family, std::uint64_t seed);
 
   // Judges what the outputs of a set hold now, after timing on the inputs of (family, seed).
@@ -46,6 +49,8 @@ class Verifier {
   };
   void judge_outputs(const std::string& kind, const std::string& family, std::uint64_t seed);
   void compare_runs(const std::string& family, std::uint64_t seed);
+  bool run(BufferSet& set, unsigned char poison, const std::string& schedule,
+           const std::string& family, std::uint64_t seed);
   std::string place(const TensorSpec& spec, std::int64_t index) const;
 
   const Op& op_;
@@ -53,6 +58,8 @@ class Verifier {
   const Variant& variant_;
   Device& device_;
   Oracle& oracle_;
+  Execution execution_;
+  std::vector<std::string> schedules_;  // one empty name where the device has no choice
   std::vector<Output> outputs_;
   std::vector<Check> checks_;
 };

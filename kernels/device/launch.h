@@ -1,14 +1,21 @@
 // Starting kernels from the host, and what has to be known about the device to choose a launch.
 #pragma once
 
-#include <cuda_runtime.h>
-
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "harness/core/error.h"
 #include "kernels/device/twin.h"
+
+#if ASSAY_SIMT
+#include <tuple>
+
+#include "kernels/simt/launch.h"
+#else
+#include <cuda_runtime.h>
+#endif
 
 namespace assay::ASSAY_TWIN {
 
@@ -18,6 +25,76 @@ struct LaunchConfig {
   std::int64_t shared_bytes = 0;  // dynamic, a block; above 48 KB only after allow_shared
   Stream stream;
 };
+
+inline std::string describe(const LaunchConfig& config) {
+  return "launch of " + std::to_string(config.blocks) + " blocks of " +
+         std::to_string(config.threads) + " threads with " + std::to_string(config.shared_bytes) +
+         " bytes of shared memory";
+}
+
+#if ASSAY_SIMT
+
+// The pointers among the arguments must be aligned to what they point at; on a device the first
+// access fails.
+template <class T>
+void require_aligned_argument(const LaunchConfig& config, std::size_t index, const T& argument) {
+  if constexpr (std::is_pointer_v<T>) {
+    using Pointee = std::remove_pointer_t<T>;
+    if constexpr (std::is_object_v<Pointee>) {
+      if (reinterpret_cast<std::uintptr_t>(argument) % alignof(Pointee) != 0) {
+        throw KernelFault("misaligned", describe(config) + ": misaligned address: argument " +
+                                            std::to_string(index) + " is not a multiple of " +
+                                            std::to_string(alignof(Pointee)));
+      }
+    }
+  }
+}
+
+// Runs kernel(args...). Throws EnvironmentError, with the shape of the launch, if a device would
+// refuse it, and KernelFault for what the kernel does wrong.
+template <class... Parameters, class... Args>
+void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&... args) {
+  static_assert((std::is_trivially_copyable_v<Parameters> && ...),
+                "a kernel's parameters are copied as bytes");
+  using Arguments = std::tuple<void (*)(Parameters...), Parameters...>;
+  const Arguments arguments(kernel, static_cast<Parameters>(std::forward<Args>(args))...);
+  if (config.blocks < 1 || config.blocks > INT32_MAX)
+    throw EnvironmentError(describe(config) + ": too many");
+  const executor::Shape shape = {config.blocks, config.threads, config.shared_bytes};
+  const auto* function = reinterpret_cast<const void*>(kernel);
+  if (const char* why = executor::refusal(function, shape))
+    throw EnvironmentError(describe(config) + ": " + why);
+  std::apply(
+      [&](auto, const Parameters&... all) {
+        std::size_t index = 0;
+        (require_aligned_argument(config, index++, all), ...);
+      },
+      arguments);
+  executor::launch({function,
+                    [](const void* of) {
+                      std::apply([](auto called, const Parameters&... all) { called(all...); },
+                                 *static_cast<const Arguments*>(of));
+                    },
+                    &arguments, (sizeof(Parameters) + ... + 0)},
+                   shape);
+}
+
+template <class... Parameters>
+void allow_shared(void (*kernel)(Parameters...), std::int64_t bytes) {
+  if (const char* why = executor::allow_shared(reinterpret_cast<const void*>(kernel), bytes)) {
+    throw EnvironmentError("raising a kernel's shared memory to " + std::to_string(bytes) +
+                           " bytes: " + why);
+  }
+}
+
+template <class... Parameters>
+std::int64_t resident_blocks(void (*)(Parameters...), int threads, std::int64_t shared_bytes) {
+  return executor::resident_blocks(threads, shared_bytes);
+}
+
+inline std::int64_t max_shared_bytes() { return executor::settings().device.shared_per_block; }
+
+#else
 
 inline void check(cudaError_t status, const std::string& what) {
   if (status == cudaSuccess) return;
@@ -29,19 +106,15 @@ inline void check(cudaError_t status, const std::string& what) {
 // refuses it.
 template <class... Parameters, class... Args>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&... args) {
-  const auto what = [&] {
-    return "launch of " + std::to_string(config.blocks) + " blocks of " +
-           std::to_string(config.threads) + " threads with " + std::to_string(config.shared_bytes) +
-           " bytes of shared memory";
-  };
-  if (config.blocks < 1 || config.blocks > INT32_MAX) throw EnvironmentError(what() + ": too many");
+  if (config.blocks < 1 || config.blocks > INT32_MAX)
+    throw EnvironmentError(describe(config) + ": too many");
   cudaLaunchConfig_t native = {};
   native.gridDim = dim3(static_cast<unsigned>(config.blocks));
   native.blockDim = dim3(static_cast<unsigned>(config.threads));
   native.dynamicSmemBytes = static_cast<std::size_t>(config.shared_bytes);
   native.stream = static_cast<cudaStream_t>(config.stream.handle);
   const cudaError_t status = cudaLaunchKernelEx(&native, kernel, std::forward<Args>(args)...);
-  if (status != cudaSuccess) check(status, what());
+  if (status != cudaSuccess) check(status, describe(config));
 }
 
 // Lets `kernel` be launched with up to `bytes` of dynamic shared memory. Belongs into prepare, not
@@ -76,5 +149,7 @@ inline std::int64_t max_shared_bytes() {
         "asking for the shared memory of a block");
   return bytes;
 }
+
+#endif
 
 }  // namespace assay::ASSAY_TWIN

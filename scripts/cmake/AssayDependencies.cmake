@@ -27,6 +27,20 @@ assay_dependency(fmt 9 10.2.1 https://github.com/fmtlib/fmt.git)
 assay_dependency(CLI11 "" v2.4.2 https://github.com/CLIUtils/CLI11.git)
 assay_dependency(nlohmann_json 3 v3.11.3 https://github.com/nlohmann/json.git)
 
+# Boost.Context alone; of an installed Boost, the static library: two small functions.
+set(Boost_USE_STATIC_LIBS ON)
+find_package(Boost 1.70 QUIET COMPONENTS context)
+if(TARGET Boost::context)
+  message(STATUS "Boost.Context ${Boost_VERSION_STRING}: installed")
+else()
+  set(BOOST_INCLUDE_LIBRARIES context)
+  FetchContent_Declare(boost SYSTEM
+    URL https://github.com/boostorg/boost/releases/download/boost-1.84.0/boost-1.84.0.tar.xz)
+  FetchContent_MakeAvailable(boost)
+  add_library(Boost::context ALIAS boost_context)
+  message(STATUS "Boost.Context 1.84.0: fetched")
+endif()
+
 # assay_catch hides the version of Catch2. Version 3 brings a main; 2 takes ours, harness/testing_main.cc, and both
 # CMake and code see ASSAY_CATCH2_V2. Catch's own module gives catch_discover_tests.
 if(ASSAY_TESTS)

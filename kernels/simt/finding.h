@@ -1,0 +1,16 @@
+// How findings speak of places in the source.
+#pragma once
+
+#include <string>
+
+namespace assay::executor {
+
+// "kernels/attnres_fwd/rows.h:23 (in kernels/attnres_fwd/naive.cu:28)": the source lines of an
+// address in this program, the innermost inlined function first, wrappers of the vocabulary left
+// out. Takes a tenth of a second for an address that has not been asked for before.
+std::string place(const void* address);
+
+// Whether both are the same place in the source: compilers copy code.
+bool same_place(const void* a, const void* b);
+
+}  // namespace assay::executor

@@ -1,0 +1,331 @@
+#include "kernels/simt/launch.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/core/parallel.h"
+#include "kernels/simt/block.h"
+#include "kernels/simt/finding.h"
+
+#if ASSAY_SIMT_ADDRESS
+#include <fcntl.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace assay::executor {
+
+std::string_view name(Schedule schedule) {
+  switch (schedule) {
+    case Schedule::ascending:
+      return "ascending";
+    case Schedule::descending:
+      return "descending";
+    case Schedule::random:
+      return "random";
+    case Schedule::starve:
+      return "starve";
+  }
+  return "";
+}
+
+DeviceModel device_model(int arch) {
+  DeviceModel model;
+  model.arch = arch;
+  if (arch < 90) {
+    model.shared_per_block = 163 << 10;
+    model.shared_per_multiprocessor = 164 << 10;
+  }
+  return model;
+}
+
+std::string_view flavour() { return kRace ? "race" : kAddress ? "address" : "plain"; }
+
+Settings& settings() {
+  static Settings instance;
+  return instance;
+}
+
+void Launch::report(const std::string& new_kind, const std::string& new_text) {
+  const std::scoped_lock lock(mutex);
+  if (!found) {
+    found = true;
+    kind = new_kind;
+    text = new_text;
+  }
+  stop = true;
+}
+
+namespace {
+
+constexpr std::int64_t kPlainShared = 48 << 10;
+constexpr std::int64_t kReservedShared = 1 << 10;  // that each resident block takes besides
+
+std::map<const void*, std::int64_t>& allowed_shared() {
+  static std::map<const void*, std::int64_t> allowed;
+  return allowed;
+}
+
+// One to an OS thread.
+struct Worker {
+  Fiber fiber;
+  std::vector<std::unique_ptr<Block>> free;
+  std::vector<std::unique_ptr<Block>> live;
+};
+
+Worker& this_worker() {
+  thread_local Worker worker;
+  return worker;
+}
+
+// --- the watchdog
+
+constexpr int kHangSignal = SIGURG;  // which nobody minds
+
+struct Watch {
+  std::mutex mutex;
+  Launch* launch = nullptr;
+  std::vector<pthread_t> workers;
+  double timeout = 0;
+};
+
+Watch& watch() {
+  static auto* instance = new Watch;  // its thread may outlive every static
+  return *instance;
+}
+
+// On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.
+void on_hang(int, siginfo_t*, void* context) {
+  if (current == nullptr) return;
+#if defined(__x86_64__)
+  const auto at =
+      static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]) +
+      1;
+#elif defined(__aarch64__)
+  const auto at =
+      static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.pc) + 1;
+#else
+  static_cast<void>(context);
+  const std::uintptr_t at = 0;
+#endif
+  Block& block = *current->block;
+  if (!block.launch().hung) return;
+  const int thread = current->index();
+  block.thread(thread).state = State::polling;
+  block.thread(thread).operation = "a loop";
+  block.thread(thread).place = reinterpret_cast<const void*>(at);
+  block.fail("hang", "no thread got any further for " +
+                         std::to_string(static_cast<int>(settings().timeout)) + " s; block " +
+                         std::to_string(block.index()) + ":\n" + block.whereabouts());
+}
+
+void watch_launches() {
+  Watch& state = watch();
+  const auto tick = std::chrono::milliseconds(50);
+  std::uint64_t last = 0;
+  std::uint32_t number = 0;
+  double idle = 0;  // seconds; counted by ticks, so that a stopped debugger does not count
+  for (;;) {
+    std::this_thread::sleep_for(tick);
+    const std::scoped_lock lock(state.mutex);
+    Launch* launch = state.launch;
+    if (launch == nullptr) continue;
+    const std::uint64_t now = launch->progress;
+    if (now != last || launch->number != number) idle = 0;
+    last = now, number = launch->number;
+    idle += 0.05;
+    if (idle < state.timeout) continue;
+    if (!launch->hung.exchange(true)) continue;
+    // Those that poll notice by themselves; the others a tick later, by force.
+    if (launch->stop) continue;
+    for (const pthread_t worker : state.workers) pthread_kill(worker, kHangSignal);
+  }
+}
+
+void start_watchdog() {
+  static const bool started = [] {
+    struct sigaction action = {};
+    action.sa_sigaction = on_hang;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART;
+    sigaction(kHangSignal, &action, nullptr);
+    std::thread(watch_launches).detach();
+    return true;
+  }();
+  static_cast<void>(started);
+}
+
+struct Watched {
+  explicit Watched(Launch& launch) {
+    start_watchdog();
+    const std::scoped_lock lock(watch().mutex);
+    watch().launch = &launch;
+    watch().workers.clear();
+    watch().timeout = settings().timeout;
+  }
+  ~Watched() {
+    const std::scoped_lock lock(watch().mutex);
+    watch().launch = nullptr;
+    watch().workers.clear();
+  }
+};
+
+// The sanitizers' own reports of what address.cc reports.
+struct Muted {
+#if ASSAY_SIMT_ADDRESS
+  Muted() {
+    static const std::intptr_t null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    __sanitizer_set_report_fd(reinterpret_cast<void*>(null));
+  }
+  ~Muted() { __sanitizer_set_report_fd(reinterpret_cast<void*>(std::intptr_t{2})); }
+#endif
+};
+
+// --- blocks
+
+// The block that is started as number i.
+std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
+  const std::int64_t blocks = launch.shape.blocks;
+  switch (launch.schedule) {
+    case Schedule::descending:
+      return blocks - 1 - i;
+    case Schedule::random: {
+      auto step = static_cast<std::int64_t>((launch.seed * 0x9e3779b97f4a7c15u >> 33) %
+                                            static_cast<std::uint64_t>(blocks)) |
+                  1;
+      while (std::gcd(step, blocks) != 1) ++step;
+      return (i * step + static_cast<std::int64_t>(launch.seed % 1024)) %
+             blocks;  // below 2^62 + 2^10
+    }
+    default:
+      return i;
+  }
+}
+
+void work(Launch& launch) {
+  Worker& worker = this_worker();
+  const auto recycle = [&](std::size_t which) {
+    worker.free.push_back(std::move(worker.live[which]));
+    worker.live.erase(worker.live.begin() + static_cast<std::ptrdiff_t>(which));
+    --launch.live_blocks;
+  };
+  const auto start = [&] {
+    const std::int64_t i = launch.next_block++;
+    if (i >= launch.shape.blocks) return false;
+    if (worker.free.empty()) worker.free.push_back(std::make_unique<Block>());
+    worker.live.push_back(std::move(worker.free.back()));
+    worker.free.pop_back();
+    ++launch.live_blocks;
+    worker.live.back()->begin(launch, block_in_order(launch, i));
+    return true;
+  };
+  bool idle = false;  // every live block waits for others
+  while (!launch.stop) {
+    if (worker.live.empty()) {
+      if (!start()) return;
+    } else if (idle && launch.live_blocks < launch.resident) {
+      start();
+    }
+    idle = true;
+    for (std::size_t i = 0; i < worker.live.size() && !launch.stop;) {
+      const Block::Outcome outcome = worker.live[i]->run(worker.fiber);
+      idle = idle && outcome == Block::Outcome::polling;
+      if (outcome == Block::Outcome::done) {
+        recycle(i);
+      } else {
+        ++i;
+      }
+    }
+    if (idle && launch.hung) {
+      launch.report("hang", "no thread got any further for " +
+                                std::to_string(static_cast<int>(settings().timeout)) +
+                                " s; block " + std::to_string(worker.live.front()->index()) +
+                                ":\n" + worker.live.front()->whereabouts());
+    }
+    if (idle) sched_yield();
+  }
+  while (!worker.live.empty()) recycle(worker.live.size() - 1);
+}
+
+}  // namespace
+
+const char* refusal(const void* function, const Shape& shape) {
+  if (shape.blocks < 1 || shape.threads < 1 || shape.threads > kMaxThreads ||
+      shape.shared_bytes < 0) {
+    return "invalid configuration argument";
+  }
+  const auto allowed = allowed_shared().find(function);
+  if (shape.shared_bytes > (allowed == allowed_shared().end()
+                                ? kPlainShared
+                                : std::max(kPlainShared, allowed->second))) {
+    return "invalid argument";
+  }
+  return nullptr;
+}
+
+const char* allow_shared(const void* function, std::int64_t bytes) {
+  if (bytes < 0 || bytes > settings().device.shared_per_block) return "invalid argument";
+  allowed_shared()[function] = bytes;
+  return nullptr;
+}
+
+std::int64_t resident_blocks(std::int64_t threads, std::int64_t shared_bytes) {
+  const DeviceModel& device = settings().device;
+  const std::int64_t warps = (threads + kWarp - 1) / kWarp;
+  const std::int64_t each = std::min<std::int64_t>(
+      {device.blocks_per_multiprocessor, device.threads_per_multiprocessor / (warps * kWarp),
+       device.shared_per_multiprocessor / (shared_bytes + kReservedShared)});
+  return std::max<std::int64_t>(1, each * device.multiprocessors);
+}
+
+void launch(const Kernel& kernel, const Shape& shape) {
+  static std::atomic<std::uint32_t> launches{0};
+  Launch state;
+  state.kernel = &kernel;
+  state.shape = shape;
+  state.schedule = settings().schedule;
+  state.seed = settings().seed;
+  state.trace = settings().trace;
+  state.number = ++launches;
+  state.resident = resident_blocks(shape.threads, shape.shared_bytes);
+  {
+    const Watched watched(state);
+    [[maybe_unused]] const Muted muted;
+    // A worker for each part; none takes more than one.
+    const std::int64_t workers =
+        std::min<std::int64_t>({num_threads(), shape.blocks, state.resident});
+    parallel_for(workers, 1, [&](std::int64_t, std::int64_t) {
+      {
+        const std::scoped_lock lock(watch().mutex);
+        watch().workers.push_back(pthread_self());
+      }
+      try {
+        work(state);
+      } catch (const std::exception& error) {
+        state.report("environment", error.what());
+      }
+    });
+  }
+  if (!state.found) return;
+  if (state.kind == "environment") throw EnvironmentError(state.text);
+  throw KernelFault(state.kind, state.text);
+}
+
+}  // namespace assay::executor
+
+// For debuggers: whose turn it is on this OS thread, as conditions of breakpoints.
+extern "C" __attribute__((used)) int assay_block() {
+  return assay::executor::current ? assay::executor::current->position.block : -1;
+}
+extern "C" __attribute__((used)) int assay_thread() {
+  return assay::executor::current ? assay::executor::current->position.thread : -1;
+}
