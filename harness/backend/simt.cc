@@ -109,7 +109,7 @@ class SimtPlatform final : public Platform {
   std::unique_ptr<Device> open(int index) override { return std::make_unique<SimtDevice>(index); }
 };
 
-const RegisterPlatform simt_platform(std::make_unique<SimtPlatform>());
+const RegisterPlatform kSimtPlatform(std::make_unique<SimtPlatform>());
 
 }  // namespace
 }  // namespace assay

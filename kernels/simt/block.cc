@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 
+#include "harness/core/parallel.h"
 #include "kernels/simt/finding.h"
 #include "kernels/simt/launch.h"
 
@@ -20,9 +21,23 @@
 #define ASSAY_UNPOISON(memory, bytes) static_cast<void>(0)
 #endif
 
+// For debuggers: whose turn it is, where all blocks run on one OS thread. Breakpoints can have it
+// as a condition.
+assay::executor::Position assay_here;
+
 namespace assay::executor {
 
 constinit thread_local Thread* current = nullptr;
+
+namespace {
+
+void take_turn(Thread* thread) {
+  static const bool alone = num_threads() == 1;
+  current = thread;
+  if (alone && thread != nullptr) assay_here = thread->position;
+}
+
+}  // namespace
 
 // --- ReadySet
 
@@ -210,9 +225,9 @@ Block::Outcome Block::run(Fiber& worker) {
   }
   outcome_ = Outcome::stopped;
   if (Thread* next = pick()) {
-    current = next;
+    take_turn(next);
     next->fiber.resume(worker);
-    current = nullptr;
+    take_turn(nullptr);
   }
   return outcome_;
 }
@@ -274,14 +289,14 @@ void Block::suspend(State state, const char* operation, const void* place) {
   if (next == nullptr) {
     give_back();
   } else if (next != &self) {
-    current = next;
+    take_turn(next);
     next->fiber.resume(self.fiber);
   }
 }
 
 void Block::give_back() {
   Thread& self = *current;
-  current = nullptr;
+  take_turn(nullptr);
   worker_->resume(self.fiber);
 }
 
@@ -320,10 +335,10 @@ void Block::leave(Thread& self) {
     }
   }
   if (next == nullptr) {
-    current = nullptr;
+    take_turn(nullptr);
     worker_->resume_after(self.fiber);
   } else {
-    current = next;
+    take_turn(next);
     next->fiber.resume_after(self.fiber);
   }
   __builtin_unreachable();

@@ -22,8 +22,8 @@ std::vector<Broken>& broken_kernels() {
 
 namespace {
 
-constexpr int kElements = kBrokenThreads * 4;
-constexpr int kGuard = 256;
+constexpr std::int64_t kElements = kBrokenThreads * 4;
+constexpr std::int64_t kGuard = 256;
 
 // in and out, each between guards, as the harness lays out tensors.
 class Buffers {
@@ -34,7 +34,7 @@ class Buffers {
     add_buffer(in(), kElements * 4, "in", false);
     add_buffer(out(), kElements * 4, "out", true);
     std::vector<float> values(kElements);
-    for (int i = 0; i < kElements; ++i)
+    for (std::int64_t i = 0; i < kElements; ++i)
       values[static_cast<std::size_t>(i)] = static_cast<float>(i + 1);
     copy(in(), values.data(), kElements * 4);
     fill(out(), 0xff, kElements * 4);
@@ -46,9 +46,8 @@ class Buffers {
   float* in() { return reinterpret_cast<float*>(memory_ + kGuard); }
   float* out() { return reinterpret_cast<float*>(memory_ + 2 * kGuard + kElements * 4); }
   bool guards_hold() {
-    std::vector<unsigned char> guard(kGuard);
-    for (const std::size_t at :
-         {std::size_t{0}, std::size_t{kGuard + kElements * 4}, std::size_t{kBytes - kGuard}}) {
+    std::vector<unsigned char> guard(std::size_t{kGuard});
+    for (const std::int64_t at : {std::int64_t{0}, kGuard + kElements * 4, kBytes - kGuard}) {
       copy(guard.data(), memory_ + at, kGuard);
       for (const unsigned char byte : guard) {
         if (byte != kGuardByte) return false;
@@ -59,7 +58,7 @@ class Buffers {
 
  private:
   static constexpr unsigned char kGuardByte = 0xa5;
-  static constexpr std::size_t kBytes = 3 * kGuard + 2 * kElements * 4;
+  static constexpr std::int64_t kBytes = 3 * kGuard + 2 * kElements * 4;
   char* memory_;
 };
 

@@ -123,7 +123,8 @@ void on_hang(int, siginfo_t*, void* context) {
   const int thread = current->index();
   block.thread(thread).state = State::polling;
   block.thread(thread).operation = "a loop";
-  block.thread(thread).place = reinterpret_cast<const void*>(at);
+  block.thread(thread).place =
+      reinterpret_cast<const void*>(at);  // NOLINT(performance-no-int-to-ptr): a register's value
   block.fail("hang", "no thread got any further for " +
                          std::to_string(static_cast<int>(settings().timeout)) + " s; block " +
                          std::to_string(block.index()) + ":\n" + block.whereabouts());
@@ -321,11 +322,3 @@ void launch(const Kernel& kernel, const Shape& shape) {
 }
 
 }  // namespace assay::executor
-
-// For debuggers: whose turn it is on this OS thread, as conditions of breakpoints.
-extern "C" __attribute__((used)) int assay_block() {
-  return assay::executor::current ? assay::executor::current->position.block : -1;
-}
-extern "C" __attribute__((used)) int assay_thread() {
-  return assay::executor::current ? assay::executor::current->position.thread : -1;
-}

@@ -91,7 +91,7 @@ void remove_allocation(void* memory) {
   const auto found = allocations().find(number(memory));
   if (found == allocations().end()) return;
   for (const Buffer& buffer : found->second.buffers) {
-    if (buffer.writable) race::forget(reinterpret_cast<void*>(buffer.begin));
+    if (buffer.writable) race::forget(buffer.begin);
   }
   allow(memory, found->second.end - found->first, true);
   allocations().erase(found);
@@ -102,7 +102,8 @@ void add_buffer(void* memory, std::int64_t bytes, const std::string& name, bool 
   if (next == allocations().begin()) return;
   Allocation& allocation = (--next)->second;
   if (allocation.buffers.empty()) {
-    allow(reinterpret_cast<void*>(next->first), allocation.end - next->first, false);
+    allow(static_cast<char*>(memory) - (number(memory) - next->first), allocation.end - next->first,
+          false);
   }
   const auto size = static_cast<std::size_t>(bytes);
   allow(memory, size, true);

@@ -483,10 +483,10 @@ void watch(void* begin, std::int64_t bytes) {
   }
 }
 
-void forget(void* begin) {
+void forget(std::uintptr_t begin) {
   auto& all = regions();
   for (auto region = all.begin(); region != all.end(); ++region) {
-    if (region->begin != reinterpret_cast<std::uintptr_t>(begin)) continue;
+    if (region->begin != begin) continue;
     munmap(region->cells, (region->end - region->begin) * sizeof(Cell));
     all.erase(region);
     return;

@@ -101,7 +101,7 @@ void copy_ends(Block& block, Thread* thread, void* to, int bytes);
 
 // Outputs and workspaces, which the host registers, fills and writes.
 void watch(void* begin, std::int64_t bytes);
-void forget(void* begin);
+void forget(std::uintptr_t begin);
 void host_wrote(void* begin, std::int64_t bytes, bool defined);
 
 #else
@@ -118,7 +118,7 @@ inline void atomic_order(Thread&, const void*, bool, bool) {}
 inline void copy_begins(Thread&, void*, int, const void*) {}
 inline void copy_ends(Block&, Thread*, void*, int) {}
 inline void watch(void*, std::int64_t) {}
-inline void forget(void*) {}
+inline void forget(std::uintptr_t) {}
 inline void host_wrote(void*, std::int64_t, bool) {}
 
 #endif
