@@ -29,6 +29,17 @@ double utilisation(const Record& record) {
   return most;
 }
 
+// How far the cuda and simt builds of this variant differ, where both ran: of all families and
+// outputs.
+std::string twin(const Record& record) {
+  std::string text;
+  for (const Check& check : record.checks) {
+    if (check.kind == "twin")
+      text += (text.empty() ? "" : "; ") + check.family + ": " + check.reason;
+  }
+  return text;
+}
+
 std::int64_t elements(const Record& record) {
   std::int64_t sum = 0;
   for (const Check& check : record.checks) sum += check.elements;
@@ -118,6 +129,7 @@ const std::vector<Column>& columns() {
        [](R r) { return r.numerics; }},
       {"repeatability", "repeatability", false, false, [](R r) { return r.repeatability; },
        [](R r) { return r.repeatability; }},
+      {"twin", "cuda vs simt", false, false, twin, twin},
       {"reason", "reason", false, false, [](R r) { return r.reason; },
        [](R r) { return r.reason; }},
       {"repro", "repro", false, false, [](R r) { return r.repro; }, [](R r) { return r.repro; }},

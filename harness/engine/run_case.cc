@@ -58,7 +58,8 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   require_memory(job, oracle);
   const Op& op = op_of(job.problem);
   BufferSet set(*job.device, *job.variant, job.problem);
-  Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.execution);
+  Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.execution,
+                    options.twins);
   const auto finish = [&] {
     record.checks = std::move(verifier.checks());
     record.status = Status::passed;

@@ -14,6 +14,8 @@
 
 namespace assay {
 
+struct TwinOutputs;
+
 struct Case {
   Problem problem;
   const Variant* variant = nullptr;
@@ -24,8 +26,9 @@ struct RunOptions {
   std::uint64_t seed = 1;
   bool verify_only = false;
   SamplingRule sampling;
-  Execution execution;      // an empty schedule: all that the device has, in turn
-  std::string environment;  // id, for the records
+  Execution execution;           // an empty schedule: all that the device has, in turn
+  std::string environment;       // id, for the records
+  TwinOutputs* twins = nullptr;  // where cuda and simt outputs are kept to be compared, if they are
 };
 
 // Never throws for what a variant or a device does: that becomes the record's status and reason.

@@ -9,6 +9,7 @@
 #include "harness/core/host.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
+#include "harness/engine/verify.h"
 
 namespace assay {
 namespace {
@@ -91,9 +92,12 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
 
 void run_sweep(const Plan& plan, const RunOptions& options, Observer& observer) {
   Oracle oracle(available_memory());
+  TwinOutputs twins;
+  RunOptions each = options;
+  each.twins = &twins;
   for (std::size_t i = 0; i < plan.cases.size(); ++i) {
     observer.begin_case(plan.cases[i], i);
-    observer.end_case(run_case(plan.cases[i], oracle, options), i);
+    observer.end_case(run_case(plan.cases[i], oracle, each), i);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -29,13 +30,14 @@ bool is_poison(const TensorSpec& spec, const void* data, std::int64_t index) {
 }  // namespace
 
 Verifier::Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
-                   Execution execution)
+                   Execution execution, TwinOutputs* twins)
     : op_(op_of(problem)),
       problem_(problem),
       variant_(variant),
       device_(device),
       oracle_(oracle),
       execution_(std::move(execution)),
+      twins_(variant.backend == Backend::cpu ? nullptr : twins),
       schedules_(device.schedules()) {
   if (schedules_.empty())
     schedules_ = {""};
@@ -63,6 +65,7 @@ void Verifier::verify(BufferSet& set, const std::string& family, std::uint64_t s
   for (std::size_t i = 0; i < runs; ++i) {
     const unsigned char poison = kPoisons[i % std::size(kPoisons)];
     if (!run(set, poison, schedules_[i % schedules_.size()], family, seed)) return;
+    if (i == 0 && twins_ != nullptr) compare_twins(family, seed);
     if (i == 0 || variant_.repeatability != Repeatability::bitwise)
       judge_outputs("interval", family, seed);
     else
@@ -153,6 +156,42 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& family,
                       check.worst->want, check.worst->bound, judgement.wrong, judgement.elements);
     }
     checks_.push_back(std::move(check));
+  }
+}
+
+// Informative: each twin is judged by itself.
+void Verifier::compare_twins(const std::string& family, std::uint64_t seed) {
+  const std::string problem = str(problem_);
+  if (twins_->problem != problem) *twins_ = {problem, {}};
+  const auto expected = oracle_.expected(problem_, family, seed, variant_.numerics(problem_));
+  for (std::size_t o = 0; o < outputs_.size(); ++o) {
+    const TensorSpec& spec = outputs_[o].now.spec;
+    const auto* mine = static_cast<const std::byte*>(outputs_[o].now.data);
+    const auto bytes = static_cast<std::size_t>(spec.bytes());
+    const auto [entry, is_first] = twins_->outputs.try_emplace(
+        fmt::format("{}/{} {} {} {}", variant_.op, variant_.name, family, seed, spec.name), mine,
+        mine + bytes);
+    if (is_first) continue;
+    std::int64_t different = 0;
+    double most = 0;
+    for (std::int64_t i = 0; i < spec.elements(); ++i) {
+      const double a = value_at(spec, mine, i), b = value_at(spec, entry->second.data(), i);
+      if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+      ++different;
+      most = std::max(most, std::abs(a - b) / expected->at(o).bound[static_cast<std::size_t>(i)]);
+    }
+    Check check{.kind = "twin",
+                .family = family,
+                .seed = seed,
+                .output = spec.name,
+                .reason = {},
+                .worst = {}};
+    check.elements = spec.elements();
+    check.reason =
+        fmt::format("{} of {} elements of {} differ between cuda and simt, by up to {:.3g} bounds",
+                    different, check.elements, spec.name, most);
+    checks_.push_back(std::move(check));
+    entry->second.assign(mine, mine + bytes);
   }
 }
 

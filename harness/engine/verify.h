@@ -2,7 +2,9 @@
 // on every input family.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,11 +16,18 @@
 
 namespace assay {
 
+// What the cuda and simt builds of one source have written for the same inputs, kept while a sweep
+// stays with one problem, so that the second to run can be compared with the first.
+struct TwinOutputs {
+  std::string problem;
+  std::map<std::string, std::vector<std::byte>> outputs;  // by variant, family, seed and output
+};
+
 class Verifier {
  public:
   // `execution`: its schedule may be empty, for all that the device has, in turn.
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
-           Execution execution = {});
+           Execution execution = {}, TwinOutputs* twins = nullptr);
 
   // Runs the variant at least twice, and under each schedule, on the inputs of (family, seed), over
   // outputs and workspace filled by turns with NaN and with large finite values. The first run is
@@ -48,6 +57,7 @@ class Verifier {
     std::int64_t nonzero = 0, zero_accepted = 0;
   };
   void judge_outputs(const std::string& kind, const std::string& family, std::uint64_t seed);
+  void compare_twins(const std::string& family, std::uint64_t seed);
   void compare_runs(const std::string& family, std::uint64_t seed);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule,
            const std::string& family, std::uint64_t seed);
@@ -59,6 +69,7 @@ class Verifier {
   Device& device_;
   Oracle& oracle_;
   Execution execution_;
+  TwinOutputs* twins_;
   std::vector<std::string> schedules_;  // one empty name where the device has no choice
   std::vector<Output> outputs_;
   std::vector<Check> checks_;

@@ -22,7 +22,7 @@ std::vector<Broken>& broken_kernels() {
 
 namespace {
 
-constexpr std::int64_t kElements = kBrokenThreads * 4;
+constexpr std::int64_t kElements = std::int64_t{kBrokenThreads} * 4;
 constexpr std::int64_t kGuard = 256;
 
 // in and out, each between guards, as the harness lays out tensors.
