@@ -27,6 +27,16 @@ bool is_poison(const TensorSpec& spec, const void* data, std::int64_t index) {
                      });
 }
 
+Check begin_check(const std::string& kind, const std::string& family, std::uint64_t seed,
+                  const std::string& output) {
+  Check check;
+  check.kind = kind;
+  check.family = family;
+  check.seed = seed;
+  check.output = output;
+  return check;
+}
+
 }  // namespace
 
 Verifier::Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
@@ -132,12 +142,7 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& family,
     output.nonzero += judgement.nonzero;
     output.zero_accepted += judgement.zero_accepted;
 
-    Check check{.kind = kind,
-                .family = family,
-                .seed = seed,
-                .output = spec.name,
-                .reason = {},
-                .worst = {}};
+    Check check = begin_check(kind, family, seed, spec.name);
     check.elements = judgement.elements;
     check.wrong = judgement.wrong;
     check.utilisation = judgement.utilisation;
@@ -180,12 +185,7 @@ void Verifier::compare_twins(const std::string& family, std::uint64_t seed) {
       ++different;
       most = std::max(most, std::abs(a - b) / expected->at(o).bound[static_cast<std::size_t>(i)]);
     }
-    Check check{.kind = "twin",
-                .family = family,
-                .seed = seed,
-                .output = spec.name,
-                .reason = {},
-                .worst = {}};
+    Check check = begin_check("twin", family, seed, spec.name);
     check.elements = spec.elements();
     check.reason =
         fmt::format("{} of {} elements of {} differ between cuda and simt, by up to {:.3g} bounds",
@@ -198,12 +198,7 @@ void Verifier::compare_twins(const std::string& family, std::uint64_t seed) {
 void Verifier::compare_runs(const std::string& family, std::uint64_t seed) {
   for (const Output& output : outputs_) {
     const TensorSpec& spec = output.now.spec;
-    Check check{.kind = "repeat",
-                .family = family,
-                .seed = seed,
-                .output = spec.name,
-                .reason = {},
-                .worst = {}};
+    Check check = begin_check("repeat", family, seed, spec.name);
     check.elements = spec.elements();
     if (const auto index = first_difference(spec, output.before.data, output.now.data)) {
       check.status = Status::failed;

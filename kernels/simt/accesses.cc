@@ -13,10 +13,6 @@ __attribute__((noinline)) void check_read(const void* address, int bytes) {
   race::access(*current, address, bytes, race::Access::read, __builtin_return_address(0));
 }
 
-__attribute__((noinline)) void check_write(void* address, int bytes) {
-  race::access(*current, address, bytes, race::Access::write, __builtin_return_address(0));
-}
-
 __attribute__((noinline)) void atomic_before(const void* address, int bytes, Order order) {
   const void* place = __builtin_return_address(0);
   Thread& self = *current;

@@ -194,7 +194,7 @@ class Block {
   int index_ = 0, threads_ = 0, left_ = 0;
   std::vector<std::unique_ptr<Thread>> all_;
   ReadySet ready_;
-  int cursor_ = 0, polling_ = 0, starved_ = 0;
+  int polling_ = 0, starved_ = 0;
   std::uint64_t random_ = 1;
   Fiber* worker_ = nullptr;
   Outcome outcome_ = Outcome::done;

@@ -76,9 +76,8 @@ void copy_bulk(void* shared, const void* global, int bytes, std::uint64_t* barri
 inline void require_aligned(const void* address, int bytes);
 [[noreturn]] void misaligned(const void* address, int bytes);
 
-// An access by a wrapper on behalf of the current thread, for the checkers (plain: nothing).
+// A read by a wrapper on behalf of the current thread, for the checkers (plain: nothing).
 void check_read(const void* address, int bytes);
-void check_write(void* address, int bytes);
 
 enum class Order : std::uint8_t { relaxed, acquire, release, acquire_release };
 // Around an atomic access to `bytes` bytes: before() may let other threads run; after() says
