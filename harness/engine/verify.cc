@@ -86,8 +86,8 @@ void Verifier::verify(BufferSet& set, const std::string& family, std::uint64_t s
 bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& schedule,
                    const std::string& family, std::uint64_t seed) {
   const auto fail = [&](const std::string& kind, const std::string& reason) {
-    Check check{
-        .kind = kind, .family = family, .seed = seed, .output = {}, .reason = reason, .worst = {}};
+    Check check = begin_check(kind, family, seed, "");
+    check.reason = reason;
     check.status = Status::failed;
     if (kind == "hang") check.status = Status::timeout;
     if (!schedule.empty()) check.reason += fmt::format(" [schedule {}]", schedule);
