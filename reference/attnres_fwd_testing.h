@@ -60,7 +60,9 @@ class Data {
   static const Op& op() { return *find_op("attnres_fwd"); }
 
   Data& fill(const std::string& family, std::uint64_t seed = 1) {
-    op().fill(problem, family, seed, inputs);
+    const Family* found = op().find_family(family);
+    if (!found) throw std::out_of_range("attnres_fwd has no input family " + family);
+    found->fill(problem, seed, inputs);
     return *this;
   }
   std::vector<Expected> reference(const Numerics& numerics = {}) const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "harness/core/convert.h"
 #include "harness/core/parallel.h"
@@ -65,13 +66,18 @@ int integer(RandomSequence sequence, std::int64_t index, int low, int high) {
 
 }  // namespace
 
-Family gaussian_family() {
-  return {kGaussian, "unit variance; weights that make neither flat nor one-hot softmaxes"};
+Family gaussian_family(Fill fill) {
+  return {.name = kGaussian,
+          .meaning = "unit variance; weights that make neither flat nor one-hot softmaxes",
+          .fill = std::move(fill)};
 }
 
-Family spread_family() {
-  return {kSpread,
-          "scales of rows many octaves apart, so that eps decides in some; random signed weights"};
+Family spread_family(Fill fill) {
+  return {.name = kSpread,
+          .meaning =
+              "scales of rows many octaves apart, so that eps decides in some; random signed "
+              "weights",
+          .fill = std::move(fill)};
 }
 
 void fill_gaussian(const TensorView& tensor, RandomSequence sequence, float deviation, float mean) {

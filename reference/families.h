@@ -19,8 +19,10 @@ inline constexpr const char* kGaussian = "gaussian";
 // vanishes in others.
 inline constexpr const char* kSpread = "spread";
 
-Family gaussian_family();
-Family spread_family();
+using Fill = std::function<void(const Problem&, std::uint64_t seed, const Tensors& inputs)>;
+
+Family gaussian_family(Fill fill);
+Family spread_family(Fill fill);
 
 // mean + deviation · N(0, 1).
 void fill_gaussian(const TensorView& tensor, RandomSequence sequence, float deviation,

@@ -13,6 +13,37 @@ double height(std::int64_t n, std::int64_t lanes) {
                                        std::ceil(std::log2(static_cast<double>(lanes))) + 2)));
 }
 
+double unit_roundoff(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return 0x1p-11;
+    case DType::bf16:
+      return 0x1p-8;
+    case DType::f32:
+      break;
+  }
+  return 0x1p-24;
+}
+
+std::string str(const Numerics& numerics) {
+  std::string text = std::string(name(numerics.accumulate)) + " accumulation, height " +
+                     str(OptionValue(numerics.summation_height));
+  if (numerics.rescales > 0) text += ", " + str(OptionValue(numerics.rescales)) + " rescales";
+  const auto rounded = [&](DType dtype, const char* what) {
+    if (dtype != DType::f32) text += ", " + std::string(name(dtype)) + " " + what;
+  };
+  rounded(numerics.probabilities, "probabilities");
+  rounded(numerics.weights, "weights");
+  rounded(numerics.partials, "partials");
+  return text;
+}
+
+const Family* Op::find_family(std::string_view family) const {
+  for (const Family& candidate : families)
+    if (candidate.name == family) return &candidate;
+  return nullptr;
+}
+
 Expected::Expected(std::string name, std::int64_t count)
     : output(std::move(name)),
       size(count),

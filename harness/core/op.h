@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/core/problem.h"
@@ -38,10 +39,30 @@ struct OptionSpec {
   double max = 0;
 };
 
+// How the tensors of a run lie in memory. packed: each begins at a multiple of 256 bytes.
+// misaligned: one element later.
+enum class Layout : std::uint8_t { packed, misaligned };
+
 // A kind of inputs chosen to make wrong kernels visible.
 struct Family {
   std::string name;
-  std::string meaning;
+  std::string meaning;  // a line
+  // Writes the inputs, in the dtype in which they are stored, to host memory. The same on every
+  // machine.
+  std::function<void(const Problem&, std::uint64_t seed, const Tensors& inputs)> fill;
+  // Why the family says nothing about this problem, or an empty text. Optional.
+  std::function<std::string(const Problem&)> inapplicable{};
+  Layout layout = Layout::packed;
+  // The outputs whose bits are demanded: their reference is exact, and representable.
+  std::vector<std::string> exact{};
+  // For a wrong element of an exact output: which inputs must have been read instead of the right
+  // ones, in words; empty where that can't be told. Optional.
+  std::function<std::string(const Problem&, const Tensors& inputs, const std::string& output,
+                            std::int64_t index, double got)>
+      read_instead{};
+  // The family whose inputs of the same seed differ from these in NaNs alone, in one slice of the
+  // batch dim: every other slice must have the same bits in both. Optional.
+  std::string isolates{};
 };
 
 // The arithmetic that a variant declares to use; the error bound follows from it (see
@@ -55,9 +76,20 @@ struct Numerics {
   // How often an online softmax may rescale what it has accumulated; 0 where the maximum is known
   // first.
   double rescales = 0;
+  // What is rounded to fewer bits on the way, each once; f32: nothing is.
+  DType probabilities = DType::f32;  // softmax weights, before the mix
+  DType weights = DType::f32;        // what is folded from weights: c = w⊙g
+  DType partials = DType::f32;       // outputs of parts that are merged later
 
   bool operator==(const Numerics&) const = default;
 };
+
+// "f32 accumulation, height 64, 2 rescales, bf16 probabilities": what differs from plain fp32
+// internals is named.
+std::string str(const Numerics& numerics);
+
+// Half the distance from 1 to the next number: 2^-24, 2^-11, 2^-8.
+double unit_roundoff(DType dtype);
 
 // Height of a reduction of n products over `lanes` independent running sums that a tree then adds:
 // n/lanes + log2(lanes), and 2 for the rounding of the product and of a folded weight; rounded up
@@ -75,6 +107,29 @@ struct Expected {
   Expected(std::string name, std::int64_t count);  // uninitialised: 16 bytes an element
 };
 
+// The derivative of one output by the logarithm of a factor that a wrong kernel may have: the error
+// of a kernel whose factor is 1 + e is e times this, to first order. `allowance` is the largest |e|
+// that the declared arithmetic explains.
+struct Sensitivity {
+  std::string name;  // "scale of the logits"
+  std::string output;
+  double allowance = 0;
+  std::vector<double> value;  // row-major like the output
+};
+
+// A metamorphic relation: how the outputs change when inputs change in a way that needs no further
+// reference.
+struct Relation {
+  std::string name;                               // "permute_sources"
+  std::string meaning;                            // a line
+  std::function<bool(const Problem&)> applies{};  // none: always
+  // The problem, inputs (in place, of the derived problem's shapes, from the originals) and
+  // expected outputs of the derived run. Each is optional: unchanged.
+  std::function<Problem(const Problem&)> problem{};
+  std::function<void(const Problem&, const Tensors& original, const Tensors& derived)> inputs{};
+  std::function<void(const Problem&, std::vector<Expected>& expected)> expected{};
+};
+
 // What no implementation can avoid.
 struct Cost {
   double bytes_read = 0;     // each input once
@@ -89,17 +144,21 @@ struct Op {
   std::vector<DimSpec> dims;
   std::vector<TensorDeclaration> tensors;
   std::vector<OptionSpec> options;
-  std::vector<Family> families;
+  std::vector<Family> families;  // the first is the one that is timed
+  // The dim along which everything is computed independently of the rest (tokens): what
+  // batch-invariant variants are held to.
+  std::string batch_dim{};
+  std::vector<Relation> relations{};
 
-  // Writes the inputs of (family, seed), in the dtype in which they are stored, to host memory. The
-  // same on every machine.
-  std::function<void(const Problem&, const std::string& family, std::uint64_t seed,
-                     const Tensors& inputs)>
-      fill;
   // From the inputs as stored (host memory); one Expected per output, in the contract's order.
   std::function<std::vector<Expected>(const Problem&, const Tensors& inputs, const Numerics&)>
       reference;
   std::function<Cost(const Problem&)> cost;
+  // For the bias test, at sizes where a straightforward computation will do. Optional.
+  std::function<std::vector<Sensitivity>(const Problem&, const Tensors& inputs, const Numerics&)>
+      sensitivities{};
+
+  const Family* find_family(std::string_view family) const;  // null: none
 };
 
 // The present tensors of a problem: contiguous, row-major. Throws UsageError where a size in bytes

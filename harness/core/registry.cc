@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "harness/core/liar.h"
 #include "harness/core/problem.h"
 
 namespace assay {
@@ -21,7 +22,7 @@ struct Store {
     return store;
   }
   template <class Key>
-  void add(T item, Key key) {
+  void add(T item, Key key, const std::string& name) {
     owned.push_back(std::make_unique<T>(std::move(item)));
     const T* added = owned.back().get();
     const auto place = std::lower_bound(sorted.begin(), sorted.end(), added,
@@ -29,7 +30,7 @@ struct Store {
     // Two of one name would make every later name ambiguous: a mistake in the build, caught before
     // main.
     if (place != sorted.end() && key(**place) == key(*added))
-      throw std::logic_error("registered twice: " + added->name);
+      throw std::logic_error("registered twice: " + name);
     sorted.insert(place, added);
   }
 };
@@ -37,13 +38,26 @@ struct Store {
 }  // namespace
 
 RegisterOp::RegisterOp(Op op) {
-  Store<Op>::instance().add(std::move(op), [](const Op& o) { return o.name; });
+  const std::string name = op.name;
+  Store<Op>::instance().add(std::move(op), [](const Op& o) { return o.name; }, name);
 }
 
 RegisterVariant::RegisterVariant(Variant variant) {
+  const std::string name = variant.id();
   Store<Variant>::instance().add(
-      std::move(variant), [](const Variant& v) { return std::tuple(v.op, v.backend, v.name); });
+      std::move(variant), [](const Variant& v) { return std::tuple(v.op, v.backend, v.name); },
+      name);
 }
+
+RegisterLiar::RegisterLiar(Liar liar) {
+  const std::string name = liar.variant.id();
+  Store<Liar>::instance().add(
+      std::move(liar),
+      [](const Liar& l) { return std::tuple(l.variant.op, l.variant.backend, l.variant.name); },
+      name);
+}
+
+const std::vector<const Liar*>& liars() { return Store<Liar>::instance().sorted; }
 
 const std::vector<const Op*>& ops() { return Store<Op>::instance().sorted; }
 

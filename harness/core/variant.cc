@@ -20,6 +20,18 @@ std::optional<Backend> parse_backend(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view name(Repeatability repeatability) {
+  switch (repeatability) {
+    case Repeatability::bitwise:
+      return "bitwise";
+    case Repeatability::batch_invariant:
+      return "batch_invariant";
+    case Repeatability::order_dependent:
+      break;
+  }
+  return "order_dependent";
+}
+
 std::string Variant::bare_name() const { return name + "@" + std::string(assay::name(backend)); }
 
 std::string Variant::id() const { return op + "/" + bare_name(); }

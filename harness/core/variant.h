@@ -28,9 +28,13 @@ struct Stream {
 using Launch = std::function<void(Stream)>;
 
 enum class Repeatability : std::uint8_t {
-  bitwise,         // the same bits from the same inputs, every run
-  order_dependent  // e.g. atomics in floating point
+  order_dependent,  // e.g. atomics in floating point
+  bitwise,          // the same bits from the same inputs, every run
+  batch_invariant   // moreover, the bits of a slice of the op's batch dim do not depend on how many
+                    // others there are, nor on its place among them
 };
+
+std::string_view name(Repeatability repeatability);
 
 struct ArchRange {  // CUDA compute capability times ten, both ends included; 0 = no limit
   int min = 0;

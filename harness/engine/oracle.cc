@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <stdexcept>
 
 #include "harness/core/registry.h"
 
@@ -61,7 +62,9 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
     made->tensors.add({std::move(spec), made->storage.back().get()});
     entry.bytes += bytes;
   }
-  op.fill(problem, family, seed, made->tensors);
+  const Family* filler = op.find_family(family);
+  if (!filler) throw std::out_of_range(op.name + " has no family " + family);
+  filler->fill(problem, seed, made->tensors);
   entry.inputs = made;
   insert(std::move(entry));
   return made;
@@ -71,9 +74,7 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
                                                               const std::string& family,
                                                               std::uint64_t seed,
                                                               const Numerics& numerics) {
-  const std::string key =
-      fmt::format("{} accumulate={} height={} rescales={}", input_key(problem, family, seed),
-                  name(numerics.accumulate), numerics.summation_height, numerics.rescales);
+  const std::string key = fmt::format("{}, {}", input_key(problem, family, seed), str(numerics));
   if (const Entry* entry = lookup(key)) return entry->expected;
   const auto from = inputs(problem, family, seed);
   const Stopwatch stopwatch(seconds_);

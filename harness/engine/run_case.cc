@@ -15,13 +15,6 @@ namespace {
 
 double gib(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
-std::string describe(const Numerics& numerics) {
-  std::string text = fmt::format("{} accumulation, height {}", name(numerics.accumulate),
-                                 numerics.summation_height);
-  if (numerics.rescales > 0) text += fmt::format(", {} rescales", numerics.rescales);
-  return text;
-}
-
 bool lives_in_host_memory(const DeviceInfo& device) { return device.backend != Backend::cuda; }
 
 // What further buffer sets may take while this case is timed.
@@ -107,11 +100,10 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   record.variant = variant.name;
   record.backend = name(variant.backend);
   record.device = job.device->info().name;
-  record.repeatability =
-      variant.repeatability == Repeatability::bitwise ? "bitwise" : "order_dependent";
+  record.repeatability = name(variant.repeatability);
   record.repro = repro_line(job, options);
   try {
-    record.numerics = describe(variant.numerics(job.problem));
+    record.numerics = str(variant.numerics(job.problem));
     const int arch = job.device->info().arch;
     if (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)) {
       record.status = Status::unsupported;
