@@ -50,6 +50,8 @@ Json to_object(const Check& check) {
                {"zero_accepted", number(check.zero_accepted)},
                {"error_rms", number(check.error_rms)},
                {"error_normwise", number(check.error_normwise)}};
+  if (!check.ulps.empty()) json["ulps"] = check.ulps;
+  if (!check.where.empty()) json["where"] = check.where;
   if (check.worst)
     json["worst"] = {{"index", check.worst->index},
                      {"want", number(check.worst->want)},

@@ -32,6 +32,9 @@ struct Execution {
   std::int64_t trace_block = -1;  // whose collectives are printed on stderr; -1: none
 };
 
+// On which side of a buffer touching memory faults.
+enum class Fence : std::uint8_t { none, after, before };
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -44,6 +47,13 @@ class Device {
   // Aligned to 256 bytes. Throws EnvironmentError naming the bytes asked for.
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
+
+  // Memory that nothing can be mapped next to: its last byte (after) or its first (before) is flush
+  // with address space that faults when it is read or written, by whomever. Aligned to 256 bytes
+  // where the fence is before it, else to what divides `bytes`. Only where has_fences().
+  virtual bool has_fences() const { return false; }
+  virtual void* allocate_fenced(std::int64_t bytes, Fence fence) = 0;
+  virtual void release_fenced(void* memory) noexcept = 0;
 
   // What `memory`, a part of an allocation, is: kernels may touch nothing else there, and may not
   // write inputs. A backend that sees accesses reports others by these names.
@@ -62,6 +72,23 @@ class Device {
   // mistakes; none: no choice.
   virtual std::vector<std::string> schedules() const { return {}; }
   virtual void use_schedule(const Execution& /*execution*/) {}
+
+  // Waits for the work on stream() alone.
+  virtual void synchronize_stream() { synchronize(); }
+
+  // Until the result is gone, the stream does not begin what is enqueued; null where launches run
+  // at once. Meanwhile peek() shows memory as it is; everything else would wait.
+  virtual std::shared_ptr<void> hold() { return nullptr; }
+  virtual void peek(void* host, const void* device, std::int64_t bytes) {
+    download(host, device, bytes);
+  }
+
+  // Until the result is gone, other work competes for the device; null: this device has none.
+  virtual std::shared_ptr<void> contend() { return nullptr; }
+
+  // Runs the launch as a graph: recorded once, without running it, then replayed. False: this
+  // device has no graphs.
+  virtual bool replay(const Launch& /*launch*/) { return false; }
 
   // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
   // words if some failed.
@@ -83,15 +110,19 @@ class Device {
 class DeviceMemory {
  public:
   DeviceMemory() = default;
-  DeviceMemory(Device& device, std::int64_t bytes)
-      : device_(&device), data_(device.allocate(bytes)), bytes_(bytes) {}
+  DeviceMemory(Device& device, std::int64_t bytes, Fence fence = Fence::none)
+      : device_(&device),
+        data_(fence == Fence::none ? device.allocate(bytes) : device.allocate_fenced(bytes, fence)),
+        bytes_(bytes),
+        fence_(fence) {}
   DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     swap(other);
     return *this;
   }
   ~DeviceMemory() {
-    if (data_) device_->release(data_);
+    if (data_ && fence_ == Fence::none) device_->release(data_);
+    if (data_ && fence_ != Fence::none) device_->release_fenced(data_);
   }
   void* data() const { return data_; }
   std::int64_t bytes() const { return bytes_; }
@@ -101,10 +132,12 @@ class DeviceMemory {
     std::swap(device_, other.device_);
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
+    std::swap(fence_, other.fence_);
   }
   Device* device_ = nullptr;
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
+  Fence fence_ = Fence::none;
 };
 
 class Platform {

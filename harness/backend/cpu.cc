@@ -1,9 +1,13 @@
 // The cpu backend: the host itself as a device. Launches run at once, on the threads of
 // parallel_for.
+#include <atomic>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "harness/backend/backend.h"
 #include "harness/backend/cpu_bandwidth.h"
@@ -26,12 +30,40 @@ DeviceInfo describe() {
   return info;
 }
 
+// As many threads as the kernels have, doing nothing useful: those are descheduled at any moment.
+class BusyThreads {
+ public:
+  BusyThreads() {
+    for (int i = 0; i < num_threads(); ++i)
+      threads_.emplace_back([this] {
+        while (!done_.load(std::memory_order_relaxed)) {
+        }
+      });
+  }
+  ~BusyThreads() {
+    done_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  BusyThreads(const BusyThreads&) = delete;
+  BusyThreads& operator=(const BusyThreads&) = delete;
+
+ private:
+  std::atomic<bool> done_{false};
+  std::vector<std::thread> threads_;
+};
+
 class CpuDevice final : public Device {
  public:
   const DeviceInfo& info() const override { return info_; }
 
   void* allocate(std::int64_t bytes) override { return cpu::allocate(bytes); }
   void release(void* memory) noexcept override { cpu::release(memory); }
+
+  bool has_fences() const override { return true; }
+  void* allocate_fenced(std::int64_t bytes, Fence fence) override {
+    return cpu::allocate_fenced(bytes, fence == Fence::after);
+  }
+  void release_fenced(void* memory) noexcept override { cpu::release_fenced(memory); }
 
   void upload(void* device, const void* host, std::int64_t bytes) override {
     cpu::copy(device, host, bytes);
@@ -43,6 +75,8 @@ class CpuDevice final : public Device {
   void fill(void* device, unsigned char byte, std::int64_t bytes) override {
     cpu::fill(device, byte, bytes);
   }
+
+  std::shared_ptr<void> contend() override { return std::make_shared<BusyThreads>(); }
 
   Stream stream() override { return {}; }
   void synchronize() override {}  // nothing is left running

@@ -1,12 +1,16 @@
 #include "harness/backend/cpu_memory.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "harness/core/error.h"
 #include "harness/core/host.h"
@@ -37,6 +41,16 @@ std::int64_t sysfs_cache_bytes() {
 
 std::int64_t round_up(std::int64_t bytes, std::int64_t unit) {
   return (bytes + unit - 1) / unit * unit;
+}
+
+struct Fenced {  // where each block's mapping begins, and its size
+  std::mutex mutex;
+  std::map<void*, std::pair<void*, std::size_t>> maps;
+};
+
+Fenced& fenced() {
+  static Fenced& all = *new Fenced;
+  return all;
 }
 
 }  // namespace
@@ -75,6 +89,31 @@ void* allocate(std::int64_t bytes) {
 }
 
 void release(void* memory) noexcept { std::free(memory); }
+
+void* allocate_fenced(std::int64_t bytes, bool at_end) {
+  const std::int64_t inside = round_up(std::max<std::int64_t>(bytes, 1), kPage);
+  const auto all = static_cast<std::size_t>(inside + 2 * kPage);
+  void* map = mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* begin = static_cast<char*>(map) + kPage;
+  if (map == MAP_FAILED ||
+      mprotect(begin, static_cast<std::size_t>(inside), PROT_READ | PROT_WRITE) != 0) {
+    if (map != MAP_FAILED) munmap(map, all);
+    throw EnvironmentError("cannot allocate " + std::to_string(bytes) +
+                           " bytes of memory between protected pages");
+  }
+  char* memory = at_end ? begin + (inside - bytes) : begin;
+  const std::lock_guard lock(fenced().mutex);
+  fenced().maps[memory] = {map, all};
+  return memory;
+}
+
+void release_fenced(void* memory) noexcept {
+  const std::lock_guard lock(fenced().mutex);
+  const auto found = fenced().maps.find(memory);
+  if (found == fenced().maps.end()) return;
+  munmap(found->second.first, found->second.second);
+  fenced().maps.erase(found);
+}
 
 void copy(void* to, const void* from, std::int64_t bytes) {
   parallel_for(bytes, kLarge, [=](std::int64_t begin, std::int64_t end) {

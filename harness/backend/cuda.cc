@@ -9,6 +9,7 @@
 #include <string>
 
 #include "harness/backend/backend.h"
+#include "harness/backend/cuda_fence.h"
 #include "harness/backend/cuda_kernels.h"
 #include "harness/backend/cuda_nvml.h"
 #include "harness/core/error.h"
@@ -145,11 +146,15 @@ Ratio nearest_ratio(double reads, double writes) {
   return best;
 }
 
+// Seconds that the stream waits at most; only if enqueuing takes longer is the host's time seen.
+constexpr double kSpinLimit = 2;
+
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(int index) : info_(describe(index)) {
     use();
     stream_.emplace();
+    second_stream_.emplace();
     go_.emplace();
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the free device memory");
@@ -185,11 +190,36 @@ class CudaDevice final : public Device {
     wait("filling device memory");
   }
 
+  bool has_fences() const override { return true; }
+  void* allocate_fenced(std::int64_t bytes, Fence fence) override {
+    use();
+    return fenced_.allocate(info_.index, bytes, fence == Fence::after);
+  }
+  void release_fenced(void* memory) noexcept override { fenced_.release(memory); }
+
   Stream stream() override { return {stream_->get()}; }
   void synchronize() override {
     use();
     check(cudaDeviceSynchronize(), "waiting for the device");
   }
+  void synchronize_stream() override { wait("waiting for a launch"); }
+
+  std::shared_ptr<void> hold() override {
+    use();
+    go_->set(0);
+    launch_spin(go_->device(), kSpinLimit, stream_->get());
+    check(cudaGetLastError(), "launching the spinning kernel");
+    return {this, [this](void*) { go_->set(1); }};
+  }
+  void peek(void* host, const void* device, std::int64_t bytes) override {
+    use();
+    check(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost,
+                          second_stream_->get()),
+          "looking at device memory");
+    check(cudaStreamSynchronize(second_stream_->get()), "looking at device memory");
+  }
+  std::shared_ptr<void> contend() override;
+  bool replay(const Launch& launch) override;
 
   std::vector<double> time(const std::vector<const Launch*>& launches) override;
   std::string clock() const override { return "cuda_event"; }
@@ -208,7 +238,8 @@ class CudaDevice final : public Device {
   double measure_bandwidth(Ratio ratio);
 
   DeviceInfo info_;
-  std::optional<CudaStream> stream_;
+  std::optional<CudaStream> stream_, second_stream_;
+  CudaFencedMemory fenced_;
   std::optional<Flag> go_;
   std::vector<CudaEvent> events_;  // two for each launch of a batch
   std::map<Ratio, double> bandwidth_;
@@ -219,8 +250,6 @@ std::vector<double> CudaDevice::time(const std::vector<const Launch*>& launches)
   // time stays outside. A batch of multi-kernel variants must fit the driver's queue (about 1000
   // entries), or enqueuing would wait for the spin.
   constexpr std::size_t kBatch = 64;
-  constexpr double kSpinLimit =
-      2;  // seconds; only if enqueuing takes longer is the host's time seen
   use();
   std::vector<double> seconds;
   for (std::size_t begin = 0; begin == 0 || begin < launches.size(); begin += kBatch) {
@@ -247,6 +276,47 @@ std::vector<double> CudaDevice::time(const std::vector<const Launch*>& launches)
     }
   }
   return seconds;
+}
+
+// Streams through memory on a second stream: a fraction of a second of other work.
+std::shared_ptr<void> CudaDevice::contend() {
+  use();
+  constexpr std::int64_t kBytes = 64 << 20;
+  constexpr int kPasses = 200;
+  auto memory = std::make_shared<DeviceMemory>(*this, 2 * kBytes);
+  fill(memory->data(), 0, memory->bytes());
+  auto* out = static_cast<char*>(memory->data()) + kBytes;
+  const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount, info_.index);
+  for (int i = 0; i < kPasses; ++i) {
+    launch_stream({}, multiprocessors, memory->data(), 1, out, 1, kBytes / 16,
+                  second_stream_->get());
+  }
+  check(cudaGetLastError(), "launching a streaming kernel");
+  return {memory.get(), [this, memory](void*) { cudaStreamSynchronize(second_stream_->get()); }};
+}
+
+bool CudaDevice::replay(const Launch& launch) {
+  use();
+  check(cudaStreamBeginCapture(stream_->get(), cudaStreamCaptureModeThreadLocal),
+        "beginning to record a graph");
+  cudaGraph_t recorded = nullptr;
+  try {
+    launch(stream());
+  } catch (...) {
+    cudaStreamEndCapture(stream_->get(), &recorded);
+    if (recorded) cudaGraphDestroy(recorded);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream_->get(), &recorded), "recording a graph");
+  cudaGraphExec_t graph = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&graph, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check(status, "instantiating a graph");
+  for (int i = 0; i < 2; ++i) cudaGraphLaunch(graph, stream_->get());
+  const cudaError_t ran = cudaStreamSynchronize(stream_->get());
+  cudaGraphExecDestroy(graph);
+  check(ran, "replaying a graph");
+  return true;
 }
 
 double CudaDevice::bandwidth(double bytes_read, double bytes_written) {

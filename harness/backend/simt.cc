@@ -52,6 +52,18 @@ class SimtDevice final : public Device {
     executor::remove_allocation(memory);
     cpu::release(memory);
   }
+  // The other flavours see every access themselves, and a fault would end them without a word.
+  bool has_fences() const override { return executor::flavour() == "plain"; }
+  void* allocate_fenced(std::int64_t bytes, Fence fence) override {
+    void* memory = cpu::allocate_fenced(bytes, fence == Fence::after);
+    executor::add_allocation(memory, bytes);
+    return memory;
+  }
+  void release_fenced(void* memory) noexcept override {
+    executor::remove_allocation(memory);
+    cpu::release_fenced(memory);
+  }
+
   void name_buffer(void* memory, std::int64_t bytes, const std::string& name,
                    bool writable) override {
     executor::add_buffer(memory, bytes, name, writable);

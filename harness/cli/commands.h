@@ -26,6 +26,8 @@ struct RunArguments {
   bool quiet = false;
   bool verify_only = false;
   std::uint64_t seed = 1;
+  int seeds = 1;
+  std::string dump;  // folder; empty: none
   SamplingRule sampling;
   std::string out;                     // JSONL; empty: none
   std::vector<std::string> arguments;  // of the program, for the environment

@@ -89,11 +89,13 @@ int run_command(const RunArguments& arguments) {
   if (file) file->write(environment);
   RunOptions options;
   options.seed = arguments.seed;
+  options.seeds = arguments.seeds;
+  options.verify.dump = arguments.dump;
   options.verify_only = arguments.verify_only;
   options.sampling = arguments.sampling;
-  options.execution.schedule = arguments.schedule;
-  options.execution.timeout = arguments.timeout;
-  options.execution.trace_block = arguments.trace;
+  options.verify.execution.schedule = arguments.schedule;
+  options.verify.execution.timeout = arguments.timeout;
+  options.verify.execution.trace_block = arguments.trace;
   options.environment = environment.id();
 
   const auto start = std::chrono::steady_clock::now();

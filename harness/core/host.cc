@@ -66,6 +66,16 @@ void prefer_huge_pages(void* memory, std::int64_t bytes) {
   static_cast<void>(madvise(static_cast<char*>(memory) + before, whole, MADV_HUGEPAGE));
 }
 
+int count_threads() {
+  std::ifstream file("/proc/self/status");
+  std::string line;
+  for (std::string key; file >> key; std::getline(file, line)) {
+    int count = 0;
+    if (key == "Threads:" && file >> count) return count;
+  }
+  return 0;
+}
+
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {

@@ -14,6 +14,8 @@ std::int64_t available_memory();
 // arithmetic that fills them: the fp64 reference of six queries doubled its speed.
 void prefer_huge_pages(void* memory, std::int64_t bytes);
 
+int count_threads();  // of this process, now
+
 std::string
 cpu_name();  // "AMD EPYC 9654", or the architecture's name where the kernel does not say
 

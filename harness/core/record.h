@@ -44,8 +44,20 @@ struct Element {
 
 // One output of one run of one input family, judged element by element.
 struct Check {
-  // interval, repeat, guards, after_timing, power, twin (informative: how far the cuda and simt
-  // builds of one source differ), or the kind of a KernelFault
+  // What was checked:
+  //   interval, exact    every element, against its interval or to the bit
+  //   bias               errors that grow with a factor that a wrong kernel may have
+  //   relation/NAME      a metamorphic relation
+  //   repeat, replay     the same bits in another run, under other poison, contention; as a graph
+  //   batch, isolation   a slice of the batch dim does not depend on the others; nor on their NaNs
+  //   inputs, guards     inputs and what lies around the tensors are left alone
+  //   fence              the same beside address space that faults
+  //   stream             all work is ordered by the stream it was given
+  //   after_timing       the last timed iteration
+  //   fresh              fresh contents behind the same pointers, run as when timing
+  //   power              whether zeros would pass
+  //   twin               informative: how far the cuda and simt builds of one source differ
+  // or the kind of a KernelFault.
   std::string kind;
   std::string family;
   std::uint64_t seed = 0;
@@ -59,6 +71,10 @@ struct Check {
       0;  // share of the elements with a non-zero reference for which zero would have passed
   double error_rms = 0;       // of got - want
   double error_normwise = 0;  // |got - want|₂ / |want|₂
+  // Elements by their distance from the rounded reference in ulps: 0, 1, 2-3, 4-7, …; the last of
+  // 16 counts all beyond. Trailing zeros are left out.
+  std::vector<std::int64_t> ulps;
+  std::string where;  // the wrong elements lie, in words
   std::optional<Element> worst;
 };
 

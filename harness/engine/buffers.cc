@@ -1,13 +1,18 @@
 #include "harness/engine/buffers.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "harness/core/registry.h"
 
 namespace assay {
 namespace {
 
 constexpr std::int64_t kAlignment = 256;
-constexpr std::int64_t kGuard = 256;  // bytes before and after each tensor that nobody may touch
-constexpr unsigned char kGuardByte = 0xa5;
+// Before and after each tensor: a row of 2048 16-bit elements, more than any tile of a row. What
+// strays farther than that meets the next tensor, or a fence.
+constexpr std::int64_t kGuard = 4096;
+constexpr unsigned char kNaN = 0xff;
 
 std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -16,6 +21,8 @@ std::int64_t aligned(std::int64_t bytes) {
 std::int64_t workspace_of(const Variant& variant, const Problem& problem) {
   return variant.workspace ? variant.workspace(problem).bytes : 0;
 }
+
+bool readable(const TensorSpec& spec) { return spec.role != Role::out; }
 
 }  // namespace
 
@@ -28,50 +35,67 @@ std::int64_t BufferSet::bytes_needed(const Variant& variant, const Problem& prob
   return bytes;
 }
 
-BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& problem)
-    : device_(&device),
-      memory_(device, bytes_needed(variant, problem)),
-      workspace_bytes_(workspace_of(variant, problem)) {
-  auto* next = static_cast<unsigned char*>(memory_.data());
-  device.fill(next, kGuardByte, kGuard);
-  // What lies between this buffer and the next is a guard, from its last byte on.
-  const auto place = [&](const std::string& name, std::int64_t bytes, bool writable) {
-    unsigned char* begin = next + kGuard;
-    const std::int64_t rest = aligned(bytes) - bytes + kGuard;
-    device.fill(begin + bytes, kGuardByte, rest);
-    guards_.push_back({name, begin, bytes, rest});
+BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& problem,
+                     Placement placement)
+    : device_(&device), workspace_bytes_(workspace_of(variant, problem)) {
+  unsigned char* next = nullptr;  // the end of the tensor before, or the begin of all
+  std::string previous;
+  if (placement.fence == Fence::none) {
+    const std::int64_t bytes = bytes_needed(variant, problem) +
+                               (placement.layout == Layout::misaligned ? 16 * kAlignment : 0);
+    memory_.push_back(std::make_unique<DeviceMemory>(device, bytes));
+    next = static_cast<unsigned char*>(memory_.back()->data());
+    device.fill(next, kNaN, bytes);
+  }
+  const auto place = [&](const std::string& name, std::int64_t bytes, std::int64_t offset,
+                         bool writable) {
+    unsigned char* begin = nullptr;
+    if (placement.fence != Fence::none) {
+      memory_.push_back(std::make_unique<DeviceMemory>(device, bytes, placement.fence));
+      begin = static_cast<unsigned char*>(memory_.back()->data());
+      device.fill(begin, kNaN, bytes);
+    } else {
+      const auto at = reinterpret_cast<std::uintptr_t>(next);
+      const auto unit = static_cast<std::uintptr_t>(kAlignment);
+      begin = next + ((at + unit - 1) / unit * unit - at) + kGuard + offset;
+      guards_.push_back({previous, name, next, begin - next});
+    }
     device.name_buffer(begin, bytes, name, writable);
-    next += kGuard + aligned(bytes);
+    next = begin + bytes;
+    previous = name;
     return begin;
   };
   for (TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
-    auto* begin = place(spec.name, spec.bytes(), spec.role != Role::in);
+    const std::int64_t offset = placement.layout == Layout::misaligned
+                                    ? static_cast<std::int64_t>(size_of(spec.dtype))
+                                    : 0;
+    auto* begin = place(spec.name, spec.bytes(), offset, spec.role != Role::in);
     buffers_.tensors.add({std::move(spec), begin});
   }
-  buffers_.workspace = workspace_bytes_ > 0 ? place("workspace", workspace_bytes_, true) : nullptr;
+  buffers_.workspace =
+      workspace_bytes_ > 0 ? place("workspace", workspace_bytes_, 0, true) : nullptr;
+  if (placement.fence == Fence::none) guards_.push_back({previous, "", next, kGuard});
+  guard_byte_ = kNaN;
   launch_ = variant.prepare(problem, buffers_);
 }
 
 std::string BufferSet::broken_guard() const {
   std::vector<unsigned char> bytes;
-  const auto first_wrong = [&](const unsigned char* begin, std::int64_t count) -> std::int64_t {
-    bytes.resize(static_cast<std::size_t>(count));
-    device_->download(bytes.data(), begin, count);
-    for (std::int64_t i = 0; i < count; ++i)
-      if (bytes[static_cast<std::size_t>(i)] != kGuardByte) return i;
-    return -1;
-  };
-  if (const std::int64_t i = first_wrong(static_cast<unsigned char*>(memory_.data()), kGuard);
-      i >= 0)
-    return std::to_string(kGuard - i) + " bytes before " + guards_.front().name +
-           " were overwritten";
-  for (const Guard& guard : guards_)
-    if (const std::int64_t i = first_wrong(guard.begin + guard.bytes, guard.after); i >= 0)
-      return "byte " + std::to_string(i) + " after the end of " + guard.name +
-             (&guard == &guards_.back()
-                  ? ""
-                  : ", " + std::to_string(guard.after - i) + " before " + (&guard + 1)->name) +
-             ", was overwritten";
+  for (const Guard& guard : guards_) {
+    bytes.resize(static_cast<std::size_t>(guard.bytes));
+    device_->download(bytes.data(), guard.begin, guard.bytes);
+    const auto wrong = std::find_if(bytes.begin(), bytes.end(),
+                                    [this](unsigned char byte) { return byte != guard_byte_; });
+    if (wrong == bytes.end()) continue;
+    const std::int64_t at = wrong - bytes.begin();
+    std::string text;
+    if (!guard.after.empty())
+      text = "byte " + std::to_string(at) + " after the end of " + guard.after;
+    if (!guard.before.empty())
+      text += (text.empty() ? "byte " : ", ") + std::to_string(guard.bytes - at) + " before " +
+              guard.before;
+    return text + ", was overwritten";
+  }
   return "";
 }
 
@@ -80,9 +104,30 @@ void BufferSet::upload(const Tensors& inputs) {
     device_->upload(buffers_[input.spec.name].data, input.data, input.spec.bytes());
 }
 
+std::string BufferSet::changed_input(const Tensors& inputs) const {
+  constexpr std::int64_t kChunk = 16 << 20;
+  std::vector<unsigned char> bytes;
+  for (const TensorView& input : inputs) {
+    if (input.spec.role != Role::in) continue;
+    const auto* want = static_cast<const unsigned char*>(input.data);
+    const auto* device = static_cast<const unsigned char*>(buffers_[input.spec.name].data);
+    for (std::int64_t at = 0; at < input.spec.bytes(); at += kChunk) {
+      const std::int64_t count = std::min(kChunk, input.spec.bytes() - at);
+      bytes.resize(static_cast<std::size_t>(count));
+      device_->download(bytes.data(), device + at, count);
+      if (std::memcmp(bytes.data(), want + at, bytes.size()) == 0) continue;
+      const auto differ = std::mismatch(bytes.begin(), bytes.end(), want + at);
+      const std::int64_t byte = at + (differ.first - bytes.begin());
+      return "input " + input.spec.name + " was changed, from element " +
+             std::to_string(byte / static_cast<std::int64_t>(size_of(input.spec.dtype))) + " on";
+    }
+  }
+  return "";
+}
+
 void BufferSet::copy_inputs_from(const BufferSet& other) {
   for (const TensorView& tensor : buffers_.tensors)
-    if (tensor.spec.role != Role::out)
+    if (readable(tensor.spec))
       device_->copy(tensor.data, other.buffers_[tensor.spec.name].data, tensor.spec.bytes());
 }
 
@@ -90,10 +135,16 @@ void BufferSet::poison(unsigned char byte) {
   for (const TensorView& tensor : buffers_.tensors)
     if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.bytes());
   if (workspace_bytes_ > 0) device_->fill(buffers_.workspace, byte, workspace_bytes_);
+  for (const Guard& guard : guards_) device_->fill(guard.begin, byte, guard.bytes);
+  guard_byte_ = byte;
 }
 
 void BufferSet::download(const TensorView& host) const {
   device_->download(host.data, buffers_[host.spec.name].data, host.spec.bytes());
+}
+
+void BufferSet::peek(const TensorView& host, std::int64_t bytes) const {
+  device_->peek(host.data, buffers_[host.spec.name].data, bytes);
 }
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,33 +13,48 @@
 
 namespace assay {
 
+// Where the tensors of a set lie. With a fence each has an allocation of its own, and no guards.
+struct Placement {
+  Layout layout = Layout::packed;
+  Fence fence = Fence::none;
+};
+
 class BufferSet {
  public:
-  // Allocates and calls variant.prepare, before any input has a value.
-  BufferSet(Device& device, const Variant& variant, const Problem& problem);
+  // Allocates, fills everything with NaNs and calls variant.prepare: what it computes from inputs
+  // comes to nothing.
+  BufferSet(Device& device, const Variant& variant, const Problem& problem,
+            Placement placement = {});
 
   static std::int64_t bytes_needed(const Variant& variant, const Problem& problem);
 
   const Buffers& buffers() const { return buffers_; }
   const Launch& launch() const { return launch_; }
 
-  void upload(const Tensors& inputs);  // from host memory
+  // All that may be read (in and inout), from host memory.
+  void upload(const Tensors& inputs);
+  // The first input whose bytes are no longer those of `inputs`, with the place; empty: none.
+  std::string changed_input(const Tensors& inputs) const;
   void copy_inputs_from(const BufferSet& other);
-  void poison(unsigned char byte);   // outputs and workspace
+  // Outputs, workspace and all that lies around the tensors.
+  void poison(unsigned char byte);
   std::string broken_guard() const;  // what was written outside of all buffers; empty: nothing
   void download(const TensorView& host) const;  // the tensor of that name
+  // The same while the stream is held, of its first bytes.
+  void peek(const TensorView& host, std::int64_t bytes) const;
 
  private:
   Device* device_;
-  DeviceMemory memory_;
   Buffers buffers_;
   std::int64_t workspace_bytes_ = 0;
-  struct Guard {  // of a buffer
-    std::string name;
+  std::vector<std::unique_ptr<DeviceMemory>> memory_;
+  struct Guard {  // bytes that belong to no tensor, between two
+    std::string after, before;  // names; empty at either end
     unsigned char* begin;
-    std::int64_t bytes, after;
+    std::int64_t bytes;
   };
   std::vector<Guard> guards_;
+  unsigned char guard_byte_ = 0;
   Launch launch_;
 };
 

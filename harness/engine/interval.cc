@@ -1,9 +1,12 @@
 #include "harness/engine/interval.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "harness/core/parallel.h"
@@ -62,12 +65,36 @@ double utilisation_of(double want, double bound, double got) {
   return std::isnan(t) ? kInfinity : std::max(t, 0.0);
 }
 
+// The numbers of a float type in order, as integers: neighbours differ by one.
 template <class T>
-void judge_part(const T* got, const Expected& expected, std::int64_t begin, std::int64_t end,
-                Judgement& part) {
+std::int64_t rank(double value) {
+  std::int64_t bits = 0, sign = 0;
+  if constexpr (std::is_same_v<T, float>) {
+    bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+    sign = std::int64_t{1} << 31;
+  } else {
+    bits = round_to<T>(value).bits;
+    sign = std::int64_t{1} << 15;
+  }
+  return (bits & sign) != 0 ? sign - bits : bits;
+}
+
+template <class T>
+std::size_t ulp_bucket(double want, double got) {
+  constexpr std::size_t kLast = std::tuple_size_v<UlpHistogram> - 1;
+  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : kLast;
+  const std::int64_t distance = std::abs(rank<T>(want) - rank<T>(got));
+  if (std::isinf(want) != std::isinf(got)) return kLast;
+  return std::min(kLast,
+                  static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(distance))));
+}
+
+template <class T>
+void judge_part(const T* got, const Expected& expected, bool exact, std::int64_t begin,
+                std::int64_t end, Judgement& part) {
   for (std::int64_t i = begin; i < end; ++i) {
     const double want = expected.value[static_cast<std::size_t>(i)];
-    const double bound = expected.bound[static_cast<std::size_t>(i)];
+    const double bound = exact ? 0 : expected.bound[static_cast<std::size_t>(i)];
     const double value = to_float(got[i]);
     const double error = value - want;
     if (want != 0) {
@@ -80,8 +107,9 @@ void judge_part(const T* got, const Expected& expected, std::int64_t begin, std:
     }
     const bool right = inside<T>(want, bound, value);
     // Exact for most elements of a 16-bit output, so the rest can afford the division.
-    const double used =
-        right && rounded<T>(want) == value ? 0 : utilisation_of<T>(want, bound, value);
+    const bool is_exact = right && rounded<T>(want) == value;
+    ++part.ulps[is_exact ? 0 : ulp_bucket<T>(want, value)];
+    const double used = is_exact ? 0 : utilisation_of<T>(want, bound, value);
     const double ranked = right ? std::min(used, 1.0) : std::max(used, std::nextafter(1.0, 2.0));
     if (!right) ++part.wrong;
     if (ranked > part.utilisation) {
@@ -107,7 +135,7 @@ double Judgement::error_normwise() const {
   return want_squared > 0 ? std::sqrt(error_squared / want_squared) : 0;
 }
 
-Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected) {
+Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected, bool exact) {
   const std::int64_t n = spec.elements();
   // Fixed blocks, joined in order: sums and the worst element are the same for any number of
   // threads.
@@ -118,7 +146,7 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
     parallel_for(
         static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t block = begin; block < end; ++block)
-            judge_part(static_cast<const T*>(got), expected, block * kBlock,
+            judge_part(static_cast<const T*>(got), expected, exact, block * kBlock,
                        std::min(n, (block + 1) * kBlock), parts[static_cast<std::size_t>(block)]);
         });
   });
@@ -130,12 +158,28 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
     whole.zero_accepted += part.zero_accepted;
     whole.error_squared += part.error_squared;
     whole.want_squared += part.want_squared;
+    for (std::size_t b = 0; b < whole.ulps.size(); ++b) whole.ulps[b] += part.ulps[b];
     if (part.utilisation > whole.utilisation) {
       whole.utilisation = part.utilisation;
       whole.worst = part.worst;
     }
   }
   return whole;
+}
+
+std::vector<std::int64_t> wrong_elements(const TensorSpec& spec, const void* got,
+                                         const Expected& expected, bool exact, std::size_t limit) {
+  std::vector<std::int64_t> wrong;
+  dispatch(spec.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* values = static_cast<const T*>(got);
+    for (std::int64_t i = 0; i < spec.elements() && wrong.size() < limit; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (!inside<T>(expected.value[at], exact ? 0 : expected.bound[at], to_float(values[i])))
+        wrong.push_back(i);
+    }
+  });
+  return wrong;
 }
 
 bool zeros_would_pass(std::int64_t accepted, std::int64_t nonzero) {

@@ -3,8 +3,11 @@
 // overflow need no terms of their own. NaN must meet NaN.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "harness/core/op.h"
 #include "harness/core/record.h"
@@ -15,6 +18,10 @@ namespace assay {
 // One element: 0 where round(want) == got, else the least t with round(want - t·bound) <= got <=
 // round(want + t·bound); infinite where no t will do (NaN against a number, bound 0).
 double utilisation(double want, double bound, double got, DType dtype);
+
+// Distances from the rounded reference in units in the last place: bucket 0 counts exact elements,
+// bucket b those at 2^(b-1) to 2^b - 1, the last one all beyond, NaN and Inf too.
+using UlpHistogram = std::array<std::int64_t, 16>;
 
 // What judging one output found.
 struct Judgement {
@@ -28,6 +35,8 @@ struct Judgement {
   std::int64_t worst = -1;  // flat index: the first with the largest utilisation, a wrong one if
                             // there is any; -1: all exact
 
+  UlpHistogram ulps{};
+
   double error_rms() const;
   double error_normwise() const;
 };
@@ -39,8 +48,13 @@ struct Judgement {
 bool zeros_would_pass(std::int64_t accepted, std::int64_t nonzero);
 
 // Judges `got`, in host memory and laid out by `spec`, against `expected`. Parallel; the result
-// does not depend on threads.
-Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected);
+// does not depend on threads. `exact`: without the bound, so that only round(want) passes.
+Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected,
+                bool exact = false);
+
+// The flat indices of the elements outside of their intervals, in order; at most `limit`.
+std::vector<std::int64_t> wrong_elements(const TensorSpec& spec, const void* got,
+                                         const Expected& expected, bool exact, std::size_t limit);
 
 // The element at a flat index, as reports show it.
 Element element(const TensorSpec& spec, const void* got, const Expected& expected,

@@ -33,7 +33,7 @@ std::int64_t rotation_sets(std::int64_t set_bytes, std::int64_t cache_bytes,
 
 struct Timing {
   Measurement measurement;
-  const BufferSet* last = nullptr;  // whose outputs the last sample wrote
+  BufferSet* last = nullptr;  // whose outputs the last sample wrote
   std::vector<std::unique_ptr<BufferSet>> further_sets;
 };
 

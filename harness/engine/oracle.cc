@@ -53,7 +53,8 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
   const Stopwatch stopwatch(seconds_);
   const Op& op = op_of(problem);
   auto made = std::make_shared<Inputs>();
-  Entry entry{key, 0, nullptr, nullptr};
+  Entry entry;
+  entry.key = key;
   for (TensorSpec& spec : tensor_specs(op, problem)) {
     if (spec.role == Role::out) continue;
     const std::int64_t bytes = spec.bytes();
@@ -80,8 +81,30 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   const Stopwatch stopwatch(seconds_);
   auto made = std::make_shared<const std::vector<Expected>>(
       op_of(problem).reference(problem, from->tensors, numerics));
-  Entry entry{key, 0, nullptr, made};
+  Entry entry;
+  entry.key = key;
+  entry.expected = made;
   for (const Expected& output : *made) entry.bytes += 16 * output.size;
+  insert(std::move(entry));
+  return made;
+}
+
+std::shared_ptr<const std::vector<Sensitivity>> Oracle::sensitivities(const Problem& problem,
+                                                                      const std::string& family,
+                                                                      std::uint64_t seed,
+                                                                      const Numerics& numerics) {
+  const std::string key =
+      fmt::format("sensitivities {}, {}", input_key(problem, family, seed), str(numerics));
+  if (const Entry* entry = lookup(key)) return entry->sensitivities;
+  const auto from = inputs(problem, family, seed);
+  const Stopwatch stopwatch(seconds_);
+  Entry entry;
+  entry.key = key;
+  entry.sensitivities = std::make_shared<const std::vector<Sensitivity>>(
+      op_of(problem).sensitivities(problem, from->tensors, numerics));
+  for (const Sensitivity& sensitivity : *entry.sensitivities)
+    entry.bytes += static_cast<std::int64_t>(8 * sensitivity.value.size());
+  const auto made = entry.sensitivities;
   insert(std::move(entry));
   return made;
 }

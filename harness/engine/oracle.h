@@ -34,6 +34,11 @@ class Oracle {
                                                         std::uint64_t seed,
                                                         const Numerics& numerics);
 
+  std::shared_ptr<const std::vector<Sensitivity>> sensitivities(const Problem& problem,
+                                                                const std::string& family,
+                                                                std::uint64_t seed,
+                                                                const Numerics& numerics);
+
   // Host bytes that verifying one family of a problem takes: inputs, reference, bound and two
   // copies of the outputs.
   static std::int64_t bytes_needed(const Op& op, const Problem& problem);
@@ -46,6 +51,7 @@ class Oracle {
     std::int64_t bytes = 0;
     std::shared_ptr<const Inputs> inputs;
     std::shared_ptr<const std::vector<Expected>> expected;
+    std::shared_ptr<const std::vector<Sensitivity>> sensitivities;
   };
   Entry* lookup(const std::string& key);
   void insert(Entry entry);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
@@ -47,12 +48,42 @@ void require_memory(const Case& job, const Oracle& oracle) {
         gib(bytes), device.name, shared ? " beside the reference" : "", gib(available)));
 }
 
+// Elements of all tensors up to which a problem is small. The simt backend takes a microsecond for
+// what the others do in a nanosecond.
+std::int64_t small(Backend backend) { return backend == Backend::simt ? 1 << 12 : 1 << 20; }
+
+bool is_small(const Case& job) {
+  std::int64_t elements = 0;
+  for (const TensorSpec& spec : tensor_specs(op_of(job.problem), job.problem))
+    elements += spec.elements();
+  return elements <= small(job.variant->backend);
+}
+
+// The families to verify, the one that is timed first.
+std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
+  const Op& op = op_of(job.problem);
+  if (!job.problem.family.empty()) {
+    const Family* named = op.find_family(job.problem.family);
+    if (const std::string why = named->inapplicable ? named->inapplicable(job.problem) : "";
+        !why.empty())
+      throw UsageError(fmt::format("family {}: {}", named->name, why));
+    return {named};
+  }
+  std::vector<const Family*> all;
+  for (const Family& family : op.families)
+    if (!family.inapplicable || family.inapplicable(job.problem).empty()) all.push_back(&family);
+  if (is_small(job)) return all;
+  std::vector<const Family*> further;  // without those that need buffers of their own
+  for (std::size_t i = 1; i < all.size(); ++i)
+    if (all[i]->layout == Layout::packed) further.push_back(all[i]);
+  const std::size_t turn = std::hash<std::string>{}(str(job.problem)) + seed;
+  if (further.empty()) return {all.front()};
+  return {all.front(), further[turn % further.size()]};
+}
+
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
   require_memory(job, oracle);
-  const Op& op = op_of(job.problem);
-  BufferSet set(*job.device, *job.variant, job.problem);
-  Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.execution,
-                    options.twins);
+  Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.verify);
   const auto finish = [&] {
     record.checks = std::move(verifier.checks());
     record.status = Status::passed;
@@ -65,17 +96,31 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
                                         check.family, check.seed, check.kind);
     }
   };
-  // The first family is the one that is timed; it comes last, so that its inputs are still in
-  // place.
-  for (auto family = op.families.rbegin(); family != op.families.rend(); ++family)
-    verifier.verify(set, family->name, options.seed);
+  const auto families = families_of(job, options.seed);
+  const Family& timed = *families.front();
+  const Family& other = *families.back();
+  // The family that is timed comes last, so that its inputs are still in place; further seeds before
+  // the first.
+  for (int i = options.seeds - 1; i >= 0; --i) {
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
+    for (std::size_t f = families.size(); f-- > 0;)
+      verifier.verify(*families[f], seed, f == 0 || families.size() == 2);
+    if (is_small(job)) {
+      verifier.verify_relations(timed, seed);
+      verifier.verify_batch(timed, seed);
+    }
+  }
+  verifier.verify_state(timed, options.seed);
+  verifier.judge_bias();
   verifier.judge_power();
   if (verifier.passed() && !options.verify_only && !job.device->clock().empty()) {
-    const Timing timing = measure_cold(job.problem, *job.variant, *job.device, set,
+    const Timing timing = measure_cold(job.problem, *job.variant, *job.device, verifier.set(),
                                        memory_for_rotation(job, oracle), options.sampling);
-    verifier.verify_timed(*timing.last, op.families.front().name, options.seed);
+    verifier.verify_timed(*timing.last, timed, options.seed);
+    verifier.verify_fresh(*timing.last, other, options.seed);
     record.measurements.push_back(timing.measurement);
   }
+  if (options.fences && is_small(job)) verifier.verify_fences(timed, options.seed);
   finish();
 }
 
@@ -84,8 +129,9 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
 std::string repro_line(const Case& job, const RunOptions& options) {
   std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
                                  job.variant->bare_name(), options.seed);
-  if (!job.device->schedules().empty() && !options.execution.schedule.empty())
-    line += " --schedule " + options.execution.schedule;
+  if (!job.device->schedules().empty() && !options.verify.execution.schedule.empty())
+    line += " --schedule " + options.verify.execution.schedule;
+  if (options.seeds > 1) line += fmt::format(" --seeds {}", options.seeds);
   if (job.device->info().index > 0) line += fmt::format(" --device {}", job.device->info().index);
   return line;
 }

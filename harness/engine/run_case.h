@@ -1,5 +1,9 @@
-// run_case takes one case the whole way: verify on every input family, time, verify what was timed.
-// Nothing is timed that did not pass.
+// run_case takes one case the whole way: verify, time, verify what was timed. Nothing is timed that
+// did not pass.
+//
+// Small problems are verified on every input family of their op, and in every way that there is;
+// the others on the first family, on one more that the seed chooses, and in the ways that need no
+// further memory of their size.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +15,9 @@
 #include "harness/core/variant.h"
 #include "harness/engine/measure.h"
 #include "harness/engine/oracle.h"
+#include "harness/engine/verify.h"
 
 namespace assay {
-
-struct TwinOutputs;
 
 struct Case {
   Problem problem;
@@ -24,11 +27,12 @@ struct Case {
 
 struct RunOptions {
   std::uint64_t seed = 1;
+  int seeds = 1;  // verified, from `seed` on; the first is the one that is timed
   bool verify_only = false;
   SamplingRule sampling;
-  Execution execution;           // an empty schedule: all that the device has, in turn
-  std::string environment;       // id, for the records
-  TwinOutputs* twins = nullptr;  // where cuda and simt outputs are kept to be compared, if they are
+  VerifyOptions verify;
+  bool fences = false;      // run beside address space that faults: only where that may end the process
+  std::string environment;  // id, for the records
 };
 
 // Never throws for what a variant or a device does: that becomes the record's status and reason.

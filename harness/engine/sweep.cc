@@ -94,7 +94,7 @@ void run_sweep(const Plan& plan, const RunOptions& options, Observer& observer) 
   Oracle oracle(available_memory());
   TwinOutputs twins;
   RunOptions each = options;
-  each.twins = &twins;
+  each.verify.twins = &twins;
   for (std::size_t i = 0; i < plan.cases.size(); ++i) {
     observer.begin_case(plan.cases[i], i);
     observer.end_case(run_case(plan.cases[i], oracle, each), i);

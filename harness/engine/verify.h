@@ -1,17 +1,22 @@
-// Verification: every element of every output of a prepared variant against the oracle's interval,
-// on every input family.
+// Verification of one variant on one problem: every element of every output against the oracle's
+// interval, on inputs chosen to make wrong kernels leave it, and what else must hold of a kernel
+// whatever its numbers: of memory, of repeated runs, of streams. Each question asked becomes a
+// Check; a failed one does not keep the others from being asked.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/backend/backend.h"
 #include "harness/core/record.h"
+#include "harness/engine/bias.h"
 #include "harness/engine/buffers.h"
+#include "harness/engine/interval.h"
 #include "harness/engine/oracle.h"
 
 namespace assay {
@@ -23,25 +28,43 @@ struct TwinOutputs {
   std::map<std::string, std::vector<std::byte>> outputs;  // by variant, family, seed and output
 };
 
+struct VerifyOptions {
+  Execution execution;           // an empty schedule: all that the device has, in turn
+  TwinOutputs* twins = nullptr;  // where outputs are kept to be compared, if they are
+  std::string dump;              // folder for inputs and outputs as .npy; empty: none
+};
+
 class Verifier {
  public:
-  // `execution`: its schedule may be empty, for all that the device has, in turn.
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
-           Execution execution = {}, TwinOutputs* twins = nullptr);
+           VerifyOptions options = {});
 
-  // Runs the variant at least twice, and under each schedule, on the inputs of (family, seed), over
-  // outputs and workspace filled by turns with NaN and with large finite values. The first run is
-  // judged element by element; the others must repeat its bits, or, where the variant declares
-  // itself order-dependent, are judged as well. A KernelFault is a failed check of that kind, and
-  // ends the family.
-  void verify(BufferSet& set, const std::string& family, std::uint64_t seed);
+  // Runs on the inputs of (family, seed), over outputs, workspace and surroundings filled by turns
+  // with NaN and with large finite values: twice, or (`every_schedule`) under each schedule of the
+  // device. The first run is judged element by element; the others must repeat its bits, or, where
+  // the variant declares itself order-dependent, are judged as well. A KernelFault is a failed check
+  // of that kind, and ends the family.
+  void verify(const Family& family, std::uint64_t seed, bool every_schedule = true);
+
+  // Each on the inputs of (family, seed).
+  void verify_relations(const Family& family, std::uint64_t seed);
+  void verify_batch(const Family& family, std::uint64_t seed);
+  void verify_state(const Family& family, std::uint64_t seed);  // stream, graph, contention
+  // Ends the process where a kernel leaves its buffers: call it last, and where that may happen.
+  void verify_fences(const Family& family, std::uint64_t seed);
 
   // Judges what the outputs of a set hold now, after timing on the inputs of (family, seed).
-  void verify_timed(const BufferSet& set, const std::string& family, std::uint64_t seed);
+  void verify_timed(const BufferSet& set, const Family& family, std::uint64_t seed);
+  // Other inputs behind the same pointers, run the way it is timed.
+  void verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed);
 
-  // Adds a check `power` with status mistrusted for each output that zeros would have passed for,
-  // over all that was judged; see zeros_would_pass.
+  // Over all that was judged: a check `power` with status mistrusted for each output that zeros
+  // would have passed for (zeros_would_pass), and a check `bias` for each output.
   void judge_power();
+  void judge_bias();
+
+  // The set that all runs but the derived and the misplaced ones share.
+  BufferSet& set();
 
   std::vector<Check>& checks() { return checks_; }
   bool passed() const;
@@ -55,23 +78,47 @@ class Verifier {
     TensorView now, before;
     std::unique_ptr<std::byte[]> storage[2];
     std::int64_t nonzero = 0, zero_accepted = 0;
+    std::int64_t elements = 0;  // that had a say in the bias test
   };
-  void judge_outputs(const std::string& kind, const std::string& family, std::uint64_t seed);
-  void compare_twins(const std::string& family, std::uint64_t seed);
-  void compare_runs(const std::string& family, std::uint64_t seed);
-  bool run(BufferSet& set, unsigned char poison, const std::string& schedule,
-           const std::string& family, std::uint64_t seed);
+  // Which inputs a run is on; what checks name.
+  struct Subject {
+    const Family* family;
+    std::uint64_t seed;
+  };
+  using Outputs = std::vector<Output>;
+
+  static Outputs make_outputs(const Op& op, const Problem& problem);
+  bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
+           Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");
+  void judge_outputs(const std::string& kind, Subject subject);
+  void judge_outputs(const std::string& kind, const std::string& label, Subject subject,
+                     Outputs& outputs, const std::vector<Expected>& expected);
+  void estimate_bias(Subject subject);
+  void compare_twins(Subject subject);
+  // The bits of `now` against those of `before`.
+  void compare_runs(const std::string& kind, const std::string& how, Subject subject);
+  void verify_isolation(BufferSet& set, Subject subject);
+  void verify_stream(Subject subject);
+  void dump(Subject subject, const std::vector<Expected>& expected);
+  Check& add_check(const std::string& kind, Subject subject, const std::string& output);
+  void fail(const std::string& kind, Subject subject, const std::string& reason);
+  std::vector<std::string> axes(const TensorSpec& spec) const;
+  int batch_axis(const TensorSpec& spec) const;  // -1: has none
   std::string place(const TensorSpec& spec, std::int64_t index) const;
+  bool repeats() const { return variant_.repeatability != Repeatability::order_dependent; }
 
   const Op& op_;
   const Problem& problem_;
   const Variant& variant_;
   Device& device_;
   Oracle& oracle_;
-  Execution execution_;
-  TwinOutputs* twins_;
+  VerifyOptions options_;
   std::vector<std::string> schedules_;  // one empty name where the device has no choice
-  std::vector<Output> outputs_;
+  std::size_t next_schedule_ = 0;
+  std::optional<BufferSet> set_;
+  Outputs outputs_;
+  BiasTest bias_;
+  bool dumped_ = false;
   std::vector<Check> checks_;
 };
 

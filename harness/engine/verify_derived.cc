@@ -1,0 +1,170 @@
+// Checks that run a variant on inputs derived from others: metamorphic relations, slices of the
+// batch dim by themselves, NaNs in one of them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/core/registry.h"
+#include "harness/engine/verify.h"
+
+namespace assay {
+namespace {
+
+// The tensors that a problem reads, in host memory; contents undefined.
+Inputs allocate_inputs(const Op& op, const Problem& problem) {
+  Inputs inputs;
+  for (TensorSpec& spec : tensor_specs(op, problem)) {
+    if (spec.role == Role::out) continue;
+    inputs.storage.push_back(
+        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(spec.bytes())));
+    inputs.tensors.add({std::move(spec), inputs.storage.back().get()});
+  }
+  return inputs;
+}
+
+std::vector<Expected> copy(const std::vector<Expected>& from) {
+  std::vector<Expected> result;
+  for (const Expected& output : from) {
+    const auto size = static_cast<std::size_t>(output.size);
+    Expected& made = result.emplace_back(output.output, output.size);
+    std::copy_n(output.value.get(), size, made.value.get());
+    std::copy_n(output.bound.get(), size, made.bound.get());
+  }
+  return result;
+}
+
+// Copies the slices `chosen` along `axis` of one tensor to another of the same shape but for that
+// axis.
+void gather(const TensorView& from, const TensorView& to, int axis,
+            const std::vector<std::int64_t>& chosen) {
+  const auto at = static_cast<std::size_t>(axis);
+  const std::int64_t width = static_cast<std::int64_t>(size_of(from.spec.dtype));
+  const std::int64_t slice = from.spec.strides[at] * width;
+  const std::int64_t outer = from.spec.elements() * width / (slice * from.spec.shape[at]);
+  const auto* source = static_cast<const std::byte*>(from.data);
+  auto* target = static_cast<std::byte*>(to.data);
+  for (std::int64_t o = 0; o < outer; ++o) {
+    for (const std::int64_t index : chosen) {
+      std::memcpy(target, source + (o * from.spec.shape[at] + index) * slice,
+                  static_cast<std::size_t>(slice));
+      target += slice;
+    }
+  }
+}
+
+}  // namespace
+
+void Verifier::verify_relations(const Family& family, std::uint64_t seed) {
+  const Subject subject{&family, seed};
+  for (const Relation& relation : op_.relations) {
+    if (relation.applies && !relation.applies(problem_)) continue;
+    const Problem problem = relation.problem ? relation.problem(problem_) : problem_;
+    if (variant_.unsupported && !variant_.unsupported(problem).empty()) continue;
+    const auto original = oracle_.inputs(problem_, family.name, seed);
+    const Inputs derived = allocate_inputs(op_, problem);
+    for (const TensorView& tensor : derived.tensors) {
+      const TensorView& same = original->tensors[tensor.spec.name];
+      std::memcpy(tensor.data, same.data,
+                  static_cast<std::size_t>(std::min(same.spec.bytes(), tensor.spec.bytes())));
+    }
+    if (relation.inputs) relation.inputs(problem_, original->tensors, derived.tensors);
+    std::vector<Expected> expected =
+        copy(*oracle_.expected(problem_, family.name, seed, variant_.numerics(problem_)));
+    if (relation.expected) relation.expected(problem_, expected);
+
+    BufferSet set(device_, variant_, problem);
+    set.upload(derived.tensors);
+    Outputs outputs = make_outputs(op_, problem);
+    if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
+    judge_outputs("relation/" + relation.name, relation.name + ": ", subject, outputs, expected);
+  }
+}
+
+void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
+  if (variant_.repeatability != Repeatability::batch_invariant || op_.batch_dim.empty()) return;
+  const Subject subject{&family, seed};
+  // Every second slice, the last one first: another number of them, all at other places. One alone
+  // becomes three.
+  const std::int64_t length = problem_.dim(op_.batch_dim);
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t i = length - 1; i >= 0; i -= 2) chosen.push_back(i);
+  if (length == 1) chosen = {0, 0, 0};
+  Problem problem = problem_;
+  for (Problem::Dim& dim : problem.dims)
+    if (dim.name == op_.batch_dim) dim.size = static_cast<std::int64_t>(chosen.size());
+
+  const auto original = oracle_.inputs(problem_, family.name, seed);
+  if (!run(this->set(), kPoisons[0], schedules_.front(), subject, outputs_)) return;
+  const Inputs derived = allocate_inputs(op_, problem);
+  for (const TensorView& tensor : derived.tensors) {
+    const TensorView& whole = original->tensors[tensor.spec.name];
+    const int axis = batch_axis(tensor.spec);
+    if (axis < 0)
+      std::memcpy(tensor.data, whole.data, static_cast<std::size_t>(whole.spec.bytes()));
+    else
+      gather(whole, tensor, axis, chosen);
+  }
+  BufferSet set(device_, variant_, problem);
+  set.upload(derived.tensors);
+  Outputs outputs = make_outputs(op_, problem);
+  if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
+  for (std::size_t o = 0; o < outputs.size(); ++o) {
+    const TensorSpec& spec = outputs[o].now.spec;
+    const int axis = batch_axis(spec);
+    if (axis < 0) continue;
+    // What the whole batch gave for these slices.
+    gather(outputs_[o].now, outputs[o].before, axis, chosen);
+    Check& check = add_check("batch", subject, spec.name);
+    check.elements = spec.elements();
+    const auto index = first_difference(spec, outputs[o].before.data, outputs[o].now.data);
+    if (!index) continue;
+    const std::int64_t slice = chosen[static_cast<std::size_t>(
+        coordinates(spec, *index)[static_cast<std::size_t>(axis)])];
+    check.status = Status::failed;
+    check.wrong = 1;
+    check.reason = fmt::format(
+        "{} = {:.9g} where {}={} holds what is {} of {} otherwise, {:.9g} there: the variant "
+        "declares batch invariance",
+        place(spec, *index), value_at(spec, outputs[o].now.data, *index), op_.batch_dim,
+        chosen.size(), slice, length, value_at(spec, outputs[o].before.data, *index));
+  }
+}
+
+void Verifier::verify_isolation(BufferSet& set, Subject subject) {
+  const Family& base = *op_.find_family(subject.family->isolates);
+  const auto expected = oracle_.expected(problem_, subject.family->name, subject.seed,
+                                         variant_.numerics(problem_));
+  // The same order of threads as the run before.
+  const std::string schedule =
+      schedules_[(next_schedule_ + schedules_.size() - 1) % schedules_.size()];
+  set.upload(oracle_.inputs(problem_, base.name, subject.seed)->tensors);
+  if (!run(set, kPoisons[0], schedule, subject, outputs_)) return;
+  for (std::size_t o = 0; o < outputs_.size(); ++o) {
+    const Output& output = outputs_[o];
+    const TensorSpec& spec = output.now.spec;
+    const std::size_t width = size_of(spec.dtype);
+    Check& check = add_check("isolation", subject, spec.name);
+    check.elements = spec.elements();
+    std::int64_t first = -1;
+    for (std::int64_t i = 0; i < spec.elements(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (std::isnan(expected->at(o).value[at])) continue;
+      if (std::memcmp(static_cast<const std::byte*>(output.before.data) + at * width,
+                      static_cast<const std::byte*>(output.now.data) + at * width, width) == 0)
+        continue;
+      if (check.wrong++ == 0) first = i;
+    }
+    if (first < 0) continue;
+    check.status = Status::failed;
+    check.reason =
+        fmt::format("{} = {:.9g} beside a NaN in another slice of {}, {:.9g} without it",
+                    place(spec, first), value_at(spec, output.before.data, first), op_.batch_dim,
+                    value_at(spec, output.now.data, first));
+  }
+}
+
+}  // namespace assay

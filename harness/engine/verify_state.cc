@@ -1,0 +1,125 @@
+// What must hold of a kernel whatever its numbers: work is ordered by its stream, a recorded graph
+// and a busy device change nothing, other contents behind the same pointers give other results, and
+// no byte outside of its buffers is touched.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/core/host.h"
+#include "harness/engine/verify.h"
+
+namespace assay {
+
+void Verifier::verify_state(const Family& family, std::uint64_t seed) {
+  const Subject subject{&family, seed};
+  BufferSet& set = this->set();
+  set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+  // The bits that the others must have.
+  if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
+  verify_stream(subject);
+
+  const auto again = [&](const std::string& kind, const std::string& how, const auto& launch) {
+    set.poison(kPoisons[1]);
+    device_.synchronize();
+    if (!launch()) return;
+    for (Output& output : outputs_) {
+      std::swap(output.now.data, output.before.data);
+      set.download(output.now);
+    }
+    if (repeats()) return compare_runs(kind, how, subject);
+    judge_outputs(kind, subject);
+  };
+  try {
+    again("replay", ", replayed as a graph", [&] { return device_.replay(set.launch()); });
+  } catch (const EnvironmentError& error) {
+    // What a launch must not do (allocate, wait) can't be recorded.
+    fail("replay", subject, error.what());
+  }
+  constexpr int kContended = 3;
+  for (int i = 0; i < kContended; ++i) {
+    again("repeat", ", beside other work", [&] {
+      const std::shared_ptr<void> load = device_.contend();
+      if (!load) return false;
+      set.launch()(device_.stream());
+      device_.synchronize_stream();
+      return true;
+    });
+  }
+}
+
+// Work that is not in the stream runs while the stream is held, or still runs when it is done.
+void Verifier::verify_stream(Subject subject) {
+  constexpr std::int64_t kLooked = 1 << 20;  // bytes of each output
+  constexpr auto kGrace = std::chrono::milliseconds(5);
+  BufferSet& set = this->set();
+  set.poison(kPoisons[1]);
+  device_.synchronize();
+  std::string early;
+  const int threads = count_threads();
+  if (std::shared_ptr<void> held = device_.hold()) {
+    set.launch()(device_.stream());
+    std::this_thread::sleep_for(kGrace);
+    for (Output& output : outputs_) {
+      const std::int64_t bytes = std::min(kLooked, output.now.spec.bytes());
+      set.peek(output.now, bytes);
+      const auto* begin = static_cast<const unsigned char*>(output.now.data);
+      if (std::any_of(begin, begin + bytes, [](unsigned char b) { return b != kPoisons[1]; }))
+        early = output.now.spec.name;
+    }
+    held.reset();
+    device_.synchronize_stream();
+  } else {
+    set.launch()(device_.stream());
+    if (count_threads() > threads) {
+      return fail("stream", subject,
+                  "the launch has returned and left a thread running: all work must be done by then");
+    }
+  }
+  if (!early.empty()) {
+    device_.synchronize();
+    return fail("stream", subject,
+                early + " was written while the stream that the launch was given was held up: some of "
+                        "the work is on another stream");
+  }
+  // What the stream's work left, against what all work left.
+  for (Output& output : outputs_) set.download(output.now);
+  device_.synchronize();
+  for (Output& output : outputs_) {
+    std::swap(output.now.data, output.before.data);
+    set.download(output.now);
+  }
+  compare_runs("stream", " after the stream was done", subject);
+}
+
+void Verifier::verify_timed(const BufferSet& set, const Family& family, std::uint64_t seed) {
+  for (Output& output : outputs_) set.download(output.now);
+  judge_outputs("after_timing", {&family, seed});
+}
+
+void Verifier::verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed) {
+  set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+  set.poison(kPoisons[0]);
+  device_.synchronize();
+  device_.time({&set.launch()});
+  device_.synchronize();
+  for (Output& output : outputs_) set.download(output.now);
+  judge_outputs("fresh", {&family, seed});
+}
+
+void Verifier::verify_fences(const Family& family, std::uint64_t seed) {
+  if (!device_.has_fences()) return;
+  const Subject subject{&family, seed};
+  for (const Fence side : {Fence::after, Fence::before}) {
+    BufferSet set(device_, variant_, problem_, {.fence = side});
+    set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+    if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
+    judge_outputs("fence", subject);
+  }
+}
+
+}  // namespace assay
