@@ -180,9 +180,8 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
       continue;
     }
     if (key.text == "family") {
-      axis.settings.push_back({.kind = Setting::Kind::family,
-                               .place = family_value(line, value, op),
-                               .option = {}});
+      axis.settings.push_back(
+          {.kind = Setting::Kind::family, .place = family_value(line, value, op), .option = {}});
       continue;
     }
     bool known = false;
