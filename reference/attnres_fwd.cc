@@ -9,24 +9,18 @@
 
 #include "harness/core/parallel.h"
 #include "harness/core/registry.h"
+#include "reference/attnres_fwd_contract.h"
 #include "reference/attnres_fwd_loops.h"
-#include "reference/families.h"
 
 namespace assay {
 namespace {
 
 namespace loops = attnres_reference;
+using attnres_contract::Size;
 
 using Table = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr double kUnderflow = 0x1p-125;
-
-struct Size {
-  std::int64_t sources, queries, tokens, dim;
-
-  explicit Size(const Problem& p)
-      : sources(p.dim("N")), queries(p.dim("Q")), tokens(p.dim("T")), dim(p.dim("D")) {}
-};
 
 // A (Q,D) tensor in fp64, its columns padded with zeros.
 Table load(const TensorView& tensor, const Size& size) {
@@ -148,30 +142,6 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
   return expected;
 }
 
-// Streams of random numbers, one for each tensor.
-constexpr std::uint64_t kV = 0, kW = 1, kG = 2, kScale = 3;
-
-// With unit rows of V a logit is N(0, |c|²). |w| = 2 makes the largest of nine weights 0.54 in the
-// median and between 0.29 and 0.90 nine times out of ten (measured at D = 256).
-float unit(const Problem& problem) {
-  return static_cast<float>(1 / std::sqrt(static_cast<double>(problem.dim("D"))));
-}
-
-void fill_all_gaussian(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
-  fill_gaussian(inputs["V"], {seed, kV}, 1);
-  fill_gaussian(inputs["w"], {seed, kW}, 2 * unit(problem));
-  if (const TensorView* g = inputs.find("g")) fill_gaussian(*g, {seed, kG}, 0.25f, 1);
-}
-
-void fill_spread(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
-  const TensorView& v = inputs["V"];
-  const SpreadScale scale({seed, kScale}, v.spec.dtype, problem.real("eps"));
-  const std::int64_t tokens = problem.dim("T");
-  fill_rows(v, {seed, kV}, [&](std::int64_t row) { return scale(row % tokens, row); });
-  fill_gaussian(inputs["w"], {seed, kW}, 2.5f * unit(problem));
-  if (const TensorView* g = inputs.find("g")) fill_signed(*g, {seed, kG});
-}
-
 Cost cost(const Problem& problem) {
   Cost cost;
   for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
@@ -206,7 +176,7 @@ ASSAY_OP(attnres_fwd){
                  false,
                  "log of the sum of exponentials of the logits"}},
     .options = {{"eps", "added to the mean square of a row of V", 1e-6, 0, 1e30}},
-    .families = {gaussian_family(fill_all_gaussian), spread_family(fill_spread)},
+    .families = attnres_contract::families(),
     .batch_dim = "T",
     .reference = reference,
     .cost = cost,

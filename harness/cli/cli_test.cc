@@ -78,6 +78,9 @@ TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
       {"run quick --seed x", "--seed"},
       {"report /nonexistent.jsonl", "cannot read /nonexistent.jsonl"},
       {"list variant", "nothing to list named `variant`, did you mean `variants`?"},
+      {"list families attnres_fw", "unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
+      {"list ops attnres_fwd", "`list families attnres_fwd` does"},
+      {"run 'attnres_fwd N=1 T=1 D=1 family=gausian'", "did you mean `gaussian`?"},
       {"run "
        "'attnres_fwd N=3 T=2 D=8'"
        " --out /proc/none/x.jsonl",

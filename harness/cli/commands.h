@@ -35,7 +35,8 @@ struct RunArguments {
 
 int run_command(const RunArguments& arguments);
 
-int list_command(const std::string& what);  // ops, variants, suites, devices; empty: all
+// ops, families, variants, suites, devices; empty: all. `op`: only the families of this one.
+int list_command(const std::string& what, const std::string& op);
 
 struct ReportArguments {
   std::vector<std::string> files;

@@ -30,10 +30,29 @@ void list_ops() {
     for (const OptionSpec& option : op->options)
       fmt::print("  {:<10} option, {} (default {})\n", option.name, option.meaning,
                  str(option.default_value));
-    for (const Family& family : op->families)
-      fmt::print("  {:<10} inputs, {}\n", family.name, family.meaning);
   }
 }
+
+// The families of inputs of one op, or of all.
+void list_families(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Op* op : ops()) {
+    names.push_back(op->name);
+    if (!name.empty() && name != op->name) continue;
+    fmt::print("{}\n", op->name);
+    for (const Family& family : op->families) {
+      std::vector<std::string> marks;
+      if (!family.exact.empty()) marks.push_back("bits of " + join(family.exact) + " demanded");
+      if (family.layout == Layout::misaligned) marks.emplace_back("misaligned");
+      if (!family.isolates.empty()) marks.push_back("beside " + family.isolates);
+      fmt::print("  {:<14} {}{}\n", family.name, family.meaning,
+                 marks.empty() ? "" : " [" + join(marks) + "]");
+    }
+  }
+  if (!name.empty() && !find_op(name))
+    throw UsageError(fmt::format("unknown op `{}`{}", name, suggestion(name, names)));
+}
+void list_all_families() { list_families(""); }
 
 void list_variants() {
   std::size_t width = 0;
@@ -77,6 +96,7 @@ struct Listing {
   void (*print)();
 };
 constexpr Listing kListings[] = {{"ops", list_ops},
+                                 {"families", list_all_families},
                                  {"variants", list_variants},
                                  {"suites", list_suites},
                                  {"devices", list_devices}};
@@ -97,7 +117,13 @@ SuitePath default_suite_path() {
   return path;
 }
 
-int list_command(const std::string& what) {
+int list_command(const std::string& what, const std::string& op) {
+  if (!op.empty()) {
+    if (what != "families")
+      throw UsageError(fmt::format("`list {}` takes no op, `list families {}` does", what, op));
+    list_families(op);
+    return kExitGood;
+  }
   bool first = true;
   std::vector<std::string> names;
   for (const Listing& listing : kListings) {

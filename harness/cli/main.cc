@@ -28,10 +28,11 @@ int run(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(1);
 
-  std::string list_what;
+  std::string list_what, list_op;
   CLI::App* list =
       app.add_subcommand("list", "Show the ops, variants, suites or devices that there are");
-  list->add_option("what", list_what, "ops, variants, suites or devices (default: all)");
+  list->add_option("what", list_what, "ops, families, variants, suites or devices (default: all)");
+  list->add_option("op", list_op, "With families: only those of this op")->type_name("OP");
 
   assay::RunArguments arguments;
   arguments.arguments.assign(argv, argv + argc);
@@ -106,7 +107,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? assay::kExitGood : assay::kExitUsage;
   }
-  if (list->parsed()) return assay::list_command(list_what);
+  if (list->parsed()) return assay::list_command(list_what, list_op);
   if (run->parsed()) return assay::run_command(arguments);
   return assay::report_command(report_arguments);
 }

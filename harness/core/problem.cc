@@ -56,6 +56,7 @@ std::string str(const Problem& problem) {
   for (const auto& dim : problem.dims) text += " " + dim.name + "=" + shortest(dim.size);
   for (const auto& option : problem.options)
     if (!option.is_default) text += " " + option.name + "=" + str(option.value);
+  if (!problem.family.empty()) text += " family=" + problem.family;
   return text;
 }
 

@@ -43,6 +43,7 @@ struct Problem {
   std::vector<TensorType> tensors;
   std::vector<Dim> dims;
   std::vector<Option> options;
+  std::string family{};  // of inputs; empty: the harness chooses
 
   // Each throws std::out_of_range for a name that the contract does not have.
   std::int64_t dim(std::string_view name) const;
@@ -54,7 +55,7 @@ struct Problem {
 };
 
 // "attnres_fwd dtype=bf16 w=f32 N=10 Q=6 T=8192 D=2304": every dim, and of the rest only what
-// differs from the default.
+// differs from the default; a family of inputs last.
 std::string str(const Problem& problem);
 
 // The shortest text that reads back as the same value: 1e-06, 0.5, 3.

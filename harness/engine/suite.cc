@@ -141,9 +141,22 @@ OptionValue option_value(const Line& line, Word word, const OptionSpec& spec) {
   return std::string(word.text);
 }
 
+// The place of a family of inputs among those of the op.
+std::size_t family_value(const Line& line, Word word, const Op& op) {
+  std::vector<std::string> names;
+  for (const Family& family : op.families) {
+    if (family.name == word.text) return names.size();
+    names.push_back(family.name);
+  }
+  const std::string near = suggestion(word.text, names);
+  const std::string all = ", one of: " + join(names);
+  line.fail(word.column, fmt::format("{} has no family of inputs `{}`{}{}", op.name, word.text,
+                                     near, near == all ? "" : all));
+}
+
 // What one value of one key does to a problem.
 struct Setting {
-  enum class Kind { dtype, tensor, dim, option } kind;
+  enum class Kind { dtype, tensor, dim, option, family } kind;
   std::size_t place = 0;  // in the contract's list of that kind
   DType dtype = DType::f32;
   bool present = true, dtype_named = false;
@@ -164,6 +177,11 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
     if (key.text == "dtype") {
       axis.settings.push_back(
           {.kind = Setting::Kind::dtype, .dtype = dtype_value(line, value), .option = {}});
+      continue;
+    }
+    if (key.text == "family") {
+      axis.settings.push_back(
+          {.kind = Setting::Kind::family, .place = family_value(line, value, op), .option = {}});
       continue;
     }
     bool known = false;
@@ -199,6 +217,7 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
     for (const auto& dim : op.dims) keys.push_back(dim.name);
     for (const auto& tensor : op.tensors) keys.push_back(lower(tensor.name));
     for (const auto& option : op.options) keys.push_back(option.name);
+    keys.push_back("family");
     line.fail(key.column, fmt::format("{} has no dim, tensor or option `{}`{}", op.name, key.text,
                                       suggestion(key.text, keys)));
   }
@@ -213,6 +232,7 @@ Problem make_problem(const Op& op, const std::vector<const Setting*>& settings) 
       options(op.options.size());
   for (const Setting* setting : settings) {
     if (setting->kind == Setting::Kind::dtype) problem.dtype = setting->dtype;
+    if (setting->kind == Setting::Kind::family) problem.family = op.families[setting->place].name;
     if (setting->kind == Setting::Kind::tensor) tensors[setting->place] = setting;
     if (setting->kind == Setting::Kind::dim) dims[setting->place] = setting;
     if (setting->kind == Setting::Kind::option) options[setting->place] = setting;

@@ -7,7 +7,7 @@
 //   include attnres_smoke
 //
 // Keys: `dtype`; a tensor's name in lower case (`w=f32`; for an optional tensor also 0 and 1); a
-// dim; an option.
+// dim; an option; `family` (of inputs; without it the harness chooses).
 #pragma once
 
 #include <filesystem>

@@ -64,10 +64,27 @@ TEST_CASE("the text of a problem is canonical and reads back as the same problem
         "attnres_fwd dtype=f32 g=1 N=1 Q=1 T=1 D=1");
 }
 
+TEST_CASE("a problem may name the family of its inputs") {
+  const std::string text = "attnres_fwd dtype=f32 N=1 Q=1 T=1 D=1 eps=0.001 family=spread";
+  CHECK(parse_problem(text).family == "spread");
+  CHECK(str(parse_problem(text)) == text);
+  CHECK(parse_problem(str(parse_problem(text))) == parse_problem(text));
+  CHECK(parse_problem("attnres_fwd N=1 T=1 D=1").family.empty());
+  const auto problems = parse_line("attnres_fwd family=spread,gaussian N=1,2 T=1 D=1");
+  REQUIRE(problems.size() == 4);
+  CHECK(str(problems[1]) == "attnres_fwd dtype=f32 N=2 Q=1 T=1 D=1 family=spread");
+  CHECK(problems[2].family == "gaussian");
+  CHECK(error_of("attnres_fwd N=1 T=1 D=1 family=spred")
+            .find(":7:32: attnres_fwd has no family of inputs `spred`, did you mean `spread`?, "
+                  "one of: gaussian, spread") != std::string::npos);
+  CHECK(error_of("attnres_fwd N=1 T=1 D=1 family=,spread").find("a value of family is missing") !=
+        std::string::npos);
+}
+
 TEST_CASE("a mistake is shown with file, line, column and a caret under it") {
   CHECK(error_of("attnres_fwd N=1 M=4 T=1 D=1") ==
         "quick.suite:7:17: attnres_fwd has no dim, tensor or option `M`, one of: dtype, N, Q, T, "
-        "D, v, w, g, o, lse, eps\n"
+        "D, v, w, g, o, lse, eps, family\n"
         "  attnres_fwd N=1 M=4 T=1 D=1\n"
         "                  ^");
   struct Mistake {

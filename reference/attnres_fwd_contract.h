@@ -1,0 +1,23 @@
+// The parts of attnres_fwd's contract beside its reference, each in a file of its own.
+#pragma once
+
+#include <vector>
+
+#include "harness/core/op.h"
+
+namespace assay::attnres_contract {
+
+// Streams of random numbers, one for each purpose; SpreadScale takes two from 2 · kScale on.
+inline constexpr std::uint64_t kV = 0, kW = 1, kG = 2, kScale = 3, kTarget = 8, kPlace = 9;
+
+struct Size {
+  std::int64_t sources, queries, tokens, dim;
+
+  explicit Size(const Problem& p)
+      : sources(p.dim("N")), queries(p.dim("Q")), tokens(p.dim("T")), dim(p.dim("D")) {}
+};
+
+std::vector<Family> families();
+Family exact_family();
+
+}  // namespace assay::attnres_contract
