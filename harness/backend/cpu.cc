@@ -30,11 +30,11 @@ DeviceInfo describe() {
   return info;
 }
 
-// As many threads as the kernels have, doing nothing useful: those are descheduled at any moment.
+// Threads on half of the CPUs, doing nothing useful: those of kernels are descheduled at any moment.
 class BusyThreads {
  public:
   BusyThreads() {
-    for (int i = 0; i < num_threads(); ++i)
+    for (int i = 0; i < (num_threads() + 1) / 2; ++i)
       threads_.emplace_back([this] {
         while (!done_.load(std::memory_order_relaxed)) {
         }

@@ -60,13 +60,15 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   run->add_flag("--verify-only", arguments.verify_only, "Do not time");
   run->add_option("--seed", arguments.seed, "Of the inputs")->type_name("S")->capture_default_str();
-  run->add_option("--seeds", arguments.seeds,
-                  "Verify each case with so many seeds, from --seed on: one alone can hide a failure")
+  run->add_option(
+         "--seeds", arguments.seeds,
+         "Verify each case with so many seeds, from --seed on: one alone can hide a failure")
       ->type_name("K")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  run->add_option("--dump", arguments.dump,
-                  "Write inputs, outputs, reference and bound of each failing case as .npy below DIR")
+  run->add_option(
+         "--dump", arguments.dump,
+         "Write inputs, outputs, reference and bound of each failing case as .npy below DIR")
       ->type_name("DIR");
   run->add_option("--schedule", arguments.schedule,
                   "In which order simt runs threads (default: each in turn)")

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "harness/core/text.h"
+
 namespace assay {
 
 std::string_view name(Status status) {
@@ -31,10 +33,9 @@ std::optional<Status> parse_status(std::string_view text) {
 }
 
 std::string Environment::id() const {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
+  std::uint64_t hash = hash_of("");
   const auto mix = [&](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    hash = (hash ^ 0xff) * 0x100000001b3;  // no fact can hold this byte: it ends each text
+    hash = hash_of("\xff", hash_of(text, hash));  // no fact can hold this byte: it ends each text
   };
   mix(std::to_string(schema));
   for (const auto& [key, value] : facts) {

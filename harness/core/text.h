@@ -1,7 +1,9 @@
 // Small operations on text that the standard library lacks.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace assay {
@@ -17,6 +19,12 @@ inline std::string join(const std::vector<std::string>& words, const char* separ
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
   return text;
+}
+
+// FNV-1a, 64 bits: the same on every machine.
+inline std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
 }
 
 }  // namespace assay

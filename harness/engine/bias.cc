@@ -62,8 +62,9 @@ std::vector<Slope> BiasTest::slopes() const {
       square += slice.square;
     }
     if (!(square > 0)) continue;
-    Slope slope{names.first, names.second, static_cast<std::int64_t>(sums.slices.size()),
-                error / square, 0, sums.allowance};
+    Slope slope{
+        names.first, names.second,  static_cast<std::int64_t>(sums.slices.size()), error / square,
+        0,           sums.allowance};
     for (const Slice& slice : sums.slices) {
       const double rest = slice.error - slope.estimate * slice.square;
       scatter += rest * rest;

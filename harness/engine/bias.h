@@ -1,15 +1,15 @@
 // The bias test: a systematic error, though it hides inside the intervals of single elements, shows
 // in all of them together.
 //
-// A kernel whose factor (the scale of the logits, say) is wrong by 1 + e errs by e·s_i in element i,
-// s_i the op's Sensitivity. e is estimated over all elements by weighted least squares,
+// A kernel whose factor (the scale of the logits, say) is wrong by 1 + e errs by e·s_i in element
+// i, s_i the op's Sensitivity. e is estimated over all elements by weighted least squares,
 //   e = Σ w s (got - want) / Σ w s²,  w = 1/σ²,  σ² = ulp(want)²/12 + (bound/4)²,
 // the weights being those of a rounding to the output's dtype and of errors well inside the bound.
 // Errors within one slice of the batch dim (a token) share their logits, hence their errors: the
-// standard error comes from the slices' sums, se² = Σ_slices (Σ w s (got - want - e s))² / (Σ w s²)².
-// It fails when |e| is neither explained by the declared arithmetic (Sensitivity::allowance) nor by
-// kDeviations standard errors. With the 32 slices asked for at least, eight of them are exceeded
-// with a probability of 4e-9 (Student's t, 31 degrees of freedom).
+// standard error comes from the slices' sums, se² = Σ_slices (Σ w s (got - want - e s))² / (Σ w
+// s²)². It fails when |e| is neither explained by the declared arithmetic (Sensitivity::allowance)
+// nor by kDeviations standard errors. With the 32 slices asked for at least, eight of them are
+// exceeded with a probability of 4e-9 (Student's t, 31 degrees of freedom).
 #pragma once
 
 #include <cstdint>

@@ -66,9 +66,8 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     return begin;
   };
   for (TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
-    const std::int64_t offset = placement.layout == Layout::misaligned
-                                    ? static_cast<std::int64_t>(size_of(spec.dtype))
-                                    : 0;
+    const std::int64_t offset =
+        placement.layout == Layout::misaligned ? static_cast<std::int64_t>(size_of(spec.dtype)) : 0;
     auto* begin = place(spec.name, spec.bytes(), offset, spec.role != Role::in);
     buffers_.tensors.add({std::move(spec), begin});
   }

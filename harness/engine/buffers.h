@@ -48,7 +48,7 @@ class BufferSet {
   Buffers buffers_;
   std::int64_t workspace_bytes_ = 0;
   std::vector<std::unique_ptr<DeviceMemory>> memory_;
-  struct Guard {  // bytes that belong to no tensor, between two
+  struct Guard {                // bytes that belong to no tensor, between two
     std::string after, before;  // names; empty at either end
     unsigned char* begin;
     std::int64_t bytes;

@@ -36,7 +36,8 @@ void write_npy(const std::filesystem::path& file, const TensorSpec& spec, const 
   if (spec.dtype != DType::bf16)
     return write(file, spec, spec.dtype == DType::f16 ? "<f2" : "<f4", data, bytes);
   std::vector<float> wide(static_cast<std::size_t>(spec.elements()));
-  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = to_float(static_cast<const bf16*>(data)[i]);
+  for (std::size_t i = 0; i < wide.size(); ++i)
+    wide[i] = to_float(static_cast<const bf16*>(data)[i]);
   write(file, spec, "<f4", wide.data(), 4 * wide.size());
 }
 

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <functional>
 
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
+#include "harness/core/text.h"
 #include "harness/engine/verify.h"
 
 namespace assay {
@@ -76,7 +76,7 @@ std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
   std::vector<const Family*> further;  // without those that need buffers of their own
   for (std::size_t i = 1; i < all.size(); ++i)
     if (all[i]->layout == Layout::packed) further.push_back(all[i]);
-  const std::size_t turn = std::hash<std::string>{}(str(job.problem)) + seed;
+  const std::uint64_t turn = hash_of(str(job.problem)) + seed;
   if (further.empty()) return {all.front()};
   return {all.front(), further[turn % further.size()]};
 }
@@ -99,8 +99,8 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   const auto families = families_of(job, options.seed);
   const Family& timed = *families.front();
   const Family& other = *families.back();
-  // The family that is timed comes last, so that its inputs are still in place; further seeds before
-  // the first.
+  // The family that is timed comes last, so that its inputs are still in place; further seeds
+  // before the first.
   for (int i = options.seeds - 1; i >= 0; --i) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
     for (std::size_t f = families.size(); f-- > 0;)

@@ -31,7 +31,7 @@ struct RunOptions {
   bool verify_only = false;
   SamplingRule sampling;
   VerifyOptions verify;
-  bool fences = false;      // run beside address space that faults: only where that may end the process
+  bool fences = false;  // run beside address space that faults: only where that may end the process
   std::string environment;  // id, for the records
 };
 

@@ -155,8 +155,8 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
 }
 
 void Verifier::judge_outputs(const std::string& kind, Subject subject) {
-  const auto expected = oracle_.expected(problem_, subject.family->name, subject.seed,
-                                         variant_.numerics(problem_));
+  const auto expected =
+      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
   judge_outputs(kind, "", subject, outputs_, *expected);
 }
 
@@ -190,16 +190,16 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& label, 
     check.status = Status::failed;
     check.where = describe_clusters(spec, axes(spec),
                                     wrong_elements(spec, output.now.data, want, exact, kMost));
-    check.reason = fmt::format(
-        "{}{} = {:.9g}{}, want {:.9g}{}; {} of {} elements wrong, {}", label,
-        place(spec, judgement.worst), check.worst->got,
-        if_unwritten(spec, output.now.data, judgement.worst), check.worst->want,
-        exact ? " to the bit" : fmt::format(" ± {:.2g}", check.worst->bound), judgement.wrong,
-        judgement.elements, check.where);
+    check.reason =
+        fmt::format("{}{} = {:.9g}{}, want {:.9g}{}; {} of {} elements wrong, {}", label,
+                    place(spec, judgement.worst), check.worst->got,
+                    if_unwritten(spec, output.now.data, judgement.worst), check.worst->want,
+                    exact ? " to the bit" : fmt::format(" ± {:.2g}", check.worst->bound),
+                    judgement.wrong, judgement.elements, check.where);
     if (exact && subject.family->read_instead) {
       const auto inputs = oracle_.inputs(problem_, subject.family->name, subject.seed);
-      const std::string instead = subject.family->read_instead(
-          problem_, inputs->tensors, spec.name, judgement.worst, check.worst->got);
+      const std::string instead = subject.family->read_instead(problem_, inputs->tensors, spec.name,
+                                                               judgement.worst, check.worst->got);
       if (!instead.empty()) check.reason += "; " + instead;
     }
   }
@@ -211,9 +211,8 @@ void Verifier::dump(Subject subject, const std::vector<Expected>& expected) {
   if (options_.dump.empty() || std::exchange(dumped_, true)) return;
   std::string folder = str(problem_) + " " + variant_.bare_name();
   std::replace_if(folder.begin(), folder.end(), [](char c) { return c == ' ' || c == '/'; }, '_');
-  const std::filesystem::path path =
-      std::filesystem::path(options_.dump) / folder /
-      fmt::format("{}_seed{}", subject.family->name, subject.seed);
+  const std::filesystem::path path = std::filesystem::path(options_.dump) / folder /
+                                     fmt::format("{}_seed{}", subject.family->name, subject.seed);
   std::error_code error;
   std::filesystem::create_directories(path, error);
   const auto inputs = oracle_.inputs(problem_, subject.family->name, subject.seed);
@@ -235,8 +234,7 @@ void Verifier::estimate_bias(Subject subject) {
   for (const TensorSpec& spec : tensor_specs(op_, problem_)) elements += spec.elements();
   if (!op_.sensitivities || elements > kMost) return;
   const Numerics numerics = variant_.numerics(problem_);
-  const auto expected =
-      oracle_.expected(problem_, subject.family->name, subject.seed, numerics);
+  const auto expected = oracle_.expected(problem_, subject.family->name, subject.seed, numerics);
   const auto sensitivities =
       oracle_.sensitivities(problem_, subject.family->name, subject.seed, numerics);
   for (const Sensitivity& sensitivity : *sensitivities) {
@@ -257,7 +255,8 @@ void Verifier::judge_bias() {
     if (!slope.biased()) continue;
     check.status = Status::failed;
     check.reason = fmt::format(
-        "the errors of {} grow with its {}: as if that were wrong by a factor of 1{:+.3g} (± {:.2g} "
+        "the errors of {} grow with its {}: as if that were wrong by a factor of 1{:+.3g} (± "
+        "{:.2g} "
         "over {} slices; the declared arithmetic explains {:.2g})",
         slope.output, slope.sensitivity, slope.estimate, slope.standard_error, slope.slices,
         slope.allowance);
@@ -281,8 +280,8 @@ void Verifier::judge_power() {
 void Verifier::compare_twins(Subject subject) {
   const std::string problem = str(problem_);
   if (options_.twins->problem != problem) *options_.twins = {problem, {}};
-  const auto expected = oracle_.expected(problem_, subject.family->name, subject.seed,
-                                         variant_.numerics(problem_));
+  const auto expected =
+      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const TensorSpec& spec = outputs_[o].now.spec;
     const auto* mine = static_cast<const std::byte*>(outputs_[o].now.data);

@@ -42,8 +42,8 @@ class Verifier {
   // Runs on the inputs of (family, seed), over outputs, workspace and surroundings filled by turns
   // with NaN and with large finite values: twice, or (`every_schedule`) under each schedule of the
   // device. The first run is judged element by element; the others must repeat its bits, or, where
-  // the variant declares itself order-dependent, are judged as well. A KernelFault is a failed check
-  // of that kind, and ends the family.
+  // the variant declares itself order-dependent, are judged as well. A KernelFault is a failed
+  // check of that kind, and ends the family.
   void verify(const Family& family, std::uint64_t seed, bool every_schedule = true);
 
   // Each on the inputs of (family, seed).

@@ -122,8 +122,8 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
     check.elements = spec.elements();
     const auto index = first_difference(spec, outputs[o].before.data, outputs[o].now.data);
     if (!index) continue;
-    const std::int64_t slice = chosen[static_cast<std::size_t>(
-        coordinates(spec, *index)[static_cast<std::size_t>(axis)])];
+    const std::int64_t slice =
+        chosen[static_cast<std::size_t>(coordinates(spec, *index)[static_cast<std::size_t>(axis)])];
     check.status = Status::failed;
     check.wrong = 1;
     check.reason = fmt::format(
@@ -136,8 +136,8 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
 
 void Verifier::verify_isolation(BufferSet& set, Subject subject) {
   const Family& base = *op_.find_family(subject.family->isolates);
-  const auto expected = oracle_.expected(problem_, subject.family->name, subject.seed,
-                                         variant_.numerics(problem_));
+  const auto expected =
+      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
   // The same order of threads as the run before.
   const std::string schedule =
       schedules_[(next_schedule_ + schedules_.size() - 1) % schedules_.size()];
@@ -160,10 +160,9 @@ void Verifier::verify_isolation(BufferSet& set, Subject subject) {
     }
     if (first < 0) continue;
     check.status = Status::failed;
-    check.reason =
-        fmt::format("{} = {:.9g} beside a NaN in another slice of {}, {:.9g} without it",
-                    place(spec, first), value_at(spec, output.before.data, first), op_.batch_dim,
-                    value_at(spec, output.now.data, first));
+    check.reason = fmt::format("{} = {:.9g} beside a NaN in another slice of {}, {:.9g} without it",
+                               place(spec, first), value_at(spec, output.before.data, first),
+                               op_.batch_dim, value_at(spec, output.now.data, first));
   }
 }
 

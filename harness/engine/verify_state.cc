@@ -76,15 +76,17 @@ void Verifier::verify_stream(Subject subject) {
   } else {
     set.launch()(device_.stream());
     if (count_threads() > threads) {
-      return fail("stream", subject,
-                  "the launch has returned and left a thread running: all work must be done by then");
+      return fail(
+          "stream", subject,
+          "the launch has returned and left a thread running: all work must be done by then");
     }
   }
   if (!early.empty()) {
     device_.synchronize();
     return fail("stream", subject,
-                early + " was written while the stream that the launch was given was held up: some of "
-                        "the work is on another stream");
+                early +
+                    " was written while the stream that the launch was given was held up: some of "
+                    "the work is on another stream");
   }
   // What the stream's work left, against what all work left.
   for (Output& output : outputs_) set.download(output.now);
