@@ -75,8 +75,10 @@ Check to_check(const Json& json) {
   check.zero_accepted = to_double(json.at("zero_accepted"));
   check.error_rms = to_double(json.at("error_rms"));
   check.error_normwise = to_double(json.at("error_normwise"));
-  if (const auto ulps = json.find("ulps"); ulps != json.end()) check.ulps = ulps->get<std::vector<std::int64_t>>();
-  if (const auto where = json.find("where"); where != json.end()) check.where = where->get<std::string>();
+  if (const auto ulps = json.find("ulps"); ulps != json.end())
+    check.ulps = ulps->get<std::vector<std::int64_t>>();
+  if (const auto where = json.find("where"); where != json.end())
+    check.where = where->get<std::string>();
   if (const auto worst = json.find("worst"); worst != json.end())
     check.worst =
         Element{worst->at("index"), to_double(worst->at("want")), to_double(worst->at("got")),

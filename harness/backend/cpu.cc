@@ -30,7 +30,8 @@ DeviceInfo describe() {
   return info;
 }
 
-// Threads on half of the CPUs, doing nothing useful: those of kernels are descheduled at any moment.
+// Threads on half of the CPUs, doing nothing useful: those of kernels are descheduled at any
+// moment.
 class BusyThreads {
  public:
   BusyThreads() {

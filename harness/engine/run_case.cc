@@ -99,12 +99,15 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   const auto families = families_of(job, options.seed);
   const Family& timed = *families.front();
   const Family& other = *families.back();
+  // Every schedule at least once.
+  const std::size_t schedules = job.device->schedules().size();
+  const std::size_t runs =
+      std::max<std::size_t>(2, (schedules + families.size() - 1) / families.size());
   // The family that is timed comes last, so that its inputs are still in place; further seeds
   // before the first.
   for (int i = options.seeds - 1; i >= 0; --i) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-    for (std::size_t f = families.size(); f-- > 0;)
-      verifier.verify(*families[f], seed, f == 0 || families.size() == 2);
+    for (std::size_t f = families.size(); f-- > 0;) verifier.verify(*families[f], seed, runs);
     if (is_small(job)) {
       verifier.verify_relations(timed, seed);
       verifier.verify_batch(timed, seed);

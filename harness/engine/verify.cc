@@ -100,7 +100,12 @@ void Verifier::fail(const std::string& kind, Subject subject, const std::string&
   check.status = kind == "hang" ? Status::timeout : Status::failed;
 }
 
-void Verifier::verify(const Family& family, std::uint64_t seed, bool every_schedule) {
+const std::string& Verifier::deal_schedule(std::uint64_t seed) {
+  // Two runs a family and seed: the next seed goes on where this one ends.
+  return schedules_[(2 * (seed % schedules_.size()) + dealt_++) % schedules_.size()];
+}
+
+void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs) {
   const Subject subject{&family, seed};
   const auto inputs = oracle_.inputs(problem_, family.name, seed);
   std::optional<BufferSet> misplaced;
@@ -109,11 +114,9 @@ void Verifier::verify(const Family& family, std::uint64_t seed, bool every_sched
   BufferSet& set = misplaced ? *misplaced : this->set();
   set.upload(inputs->tensors);
 
-  const std::size_t runs = std::max(std::size(kPoisons), every_schedule ? schedules_.size() : 0);
   for (std::size_t i = 0; i < runs; ++i) {
     const unsigned char poison = kPoisons[i % std::size(kPoisons)];
-    if (!run(set, poison, schedules_[next_schedule_++ % schedules_.size()], subject, outputs_))
-      return;
+    if (!run(set, poison, deal_schedule(seed), subject, outputs_)) return;
     if (i > 0 && repeats()) {
       compare_runs("repeat", "", subject);
       continue;

@@ -39,12 +39,13 @@ class Verifier {
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
            VerifyOptions options = {});
 
-  // Runs on the inputs of (family, seed), over outputs, workspace and surroundings filled by turns
-  // with NaN and with large finite values: twice, or (`every_schedule`) under each schedule of the
-  // device. The first run is judged element by element; the others must repeat its bits, or, where
-  // the variant declares itself order-dependent, are judged as well. A KernelFault is a failed
-  // check of that kind, and ends the family.
-  void verify(const Family& family, std::uint64_t seed, bool every_schedule = true);
+  // Runs `runs` times (at least 2) on the inputs of (family, seed), over outputs, workspace and
+  // surroundings filled by turns with NaN and with large finite values. Schedules are dealt out
+  // among the runs, by turns with the seed: four runs of a case take each once. The first run is
+  // judged element by element; the others must repeat its bits, or, where the variant declares
+  // itself order-dependent, are judged as well. A KernelFault is a failed check of that kind, and
+  // ends the family.
+  void verify(const Family& family, std::uint64_t seed, std::size_t runs = 2);
 
   // Each on the inputs of (family, seed).
   void verify_relations(const Family& family, std::uint64_t seed);
@@ -105,6 +106,7 @@ class Verifier {
   std::vector<std::string> axes(const TensorSpec& spec) const;
   int batch_axis(const TensorSpec& spec) const;  // -1: has none
   std::string place(const TensorSpec& spec, std::int64_t index) const;
+  const std::string& deal_schedule(std::uint64_t seed);
   bool repeats() const { return variant_.repeatability != Repeatability::order_dependent; }
 
   const Op& op_;
@@ -114,7 +116,7 @@ class Verifier {
   Oracle& oracle_;
   VerifyOptions options_;
   std::vector<std::string> schedules_;  // one empty name where the device has no choice
-  std::size_t next_schedule_ = 0;
+  std::size_t dealt_ = 0;               // schedules so far
   std::optional<BufferSet> set_;
   Outputs outputs_;
   BiasTest bias_;

@@ -138,11 +138,8 @@ void Verifier::verify_isolation(BufferSet& set, Subject subject) {
   const Family& base = *op_.find_family(subject.family->isolates);
   const auto expected =
       oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
-  // The same order of threads as the run before.
-  const std::string schedule =
-      schedules_[(next_schedule_ + schedules_.size() - 1) % schedules_.size()];
   set.upload(oracle_.inputs(problem_, base.name, subject.seed)->tensors);
-  if (!run(set, kPoisons[0], schedule, subject, outputs_)) return;
+  if (!run(set, kPoisons[0], deal_schedule(subject.seed), subject, outputs_)) return;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const Output& output = outputs_[o];
     const TensorSpec& spec = output.now.spec;

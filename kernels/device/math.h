@@ -34,10 +34,12 @@ ASSAY_DEVICE float err(double exact, double bound, std::uint32_t operation, floa
 }
 #endif
 
-// 2^x with a relative error of at most 2^-22; 0 below 2^-126. NaN stays NaN, 2^-inf = 0.
+// 2^x with a relative error of at most 2^-22; 0 below 2^-126; exactly 1 where x is 0 or subnormal.
+// NaN stays NaN, 2^-inf = 0.
 // (PTX ISA, ex2.approx.ftz.f32.)
 ASSAY_DEVICE float exp2_approx(float x) {
 #if ASSAY_SIMT
+  if (std::abs(x) < 0x1p-126f) return 1;
   // The rounding to float takes its share of the bound.
   const float y = err(std::exp2(static_cast<double>(x)), 0x1p-22 - 0x1p-24, 0, x);
   return y < 0x1p-126f ? 0 : y;
