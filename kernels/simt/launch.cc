@@ -298,6 +298,7 @@ void launch(const Kernel& kernel, const Shape& shape) {
   state.trace = settings().trace;
   state.number = ++launches;
   state.resident = resident_blocks(shape.threads, shape.shared_bytes);
+  state.raised = allowed_shared().count(kernel.function) > 0;
   {
     const Watched watched(state);
     [[maybe_unused]] const Muted muted;
