@@ -193,8 +193,8 @@ ASSAY_CHECK(mbarrier_arrivals){
 // before their copies start, bytes announced after (the count is below zero meanwhile), none.
 namespace {
 constexpr int kBulkRounds = 6;
-constexpr int kWords[] = {4, 128, 508};  // of the copies; 640 in all
-constexpr int kRoundWords = 640;
+constexpr int kFirst = 4, kSecond = 128, kThird = 508;  // words
+constexpr int kRoundWords = kFirst + kSecond + kThird;
 }  // namespace
 ASSAY_KERNEL(kThreads) void bulk_copies(const Word* in, Word* out) {
 #if ASSAY_HAS_SM90
@@ -210,12 +210,13 @@ ASSAY_KERNEL(kThreads) void bulk_copies(const Word* in, Word* out) {
   for (int round = 0; round < kBulkRounds; ++round) {
     const Word* from = in + round * kRoundWords;
     if (t == 0) {
-      mbarrier_arrive_expect(&barrier[0], (4 + 128) * 4);
-      copy_bulk(words, from, 4 * 4, &barrier[0]);
-      copy_bulk(words + 4, from + 4, 128 * 4, &barrier[0]);
+      mbarrier_arrive_expect(&barrier[0], (kFirst + kSecond) * 4);
+      copy_bulk(words, from, kFirst * 4, &barrier[0]);
+      copy_bulk(words + kFirst, from + kFirst, kSecond * 4, &barrier[0]);
     } else if (t == 32) {
-      copy_bulk(words + 132, from + 132, 508 * 4, &barrier[0]);
-      mbarrier_arrive_expect(&barrier[0], 508 * 4);
+      constexpr int kRest = kFirst + kSecond;
+      copy_bulk(words + kRest, from + kRest, kThird * 4, &barrier[0]);
+      mbarrier_arrive_expect(&barrier[0], kThird * 4);
     } else if (t == 64) {
       mbarrier_arrive(&barrier[0]);
     }
@@ -245,8 +246,9 @@ ASSAY_CHECK(bulk_copies){
 // A producing thread and three consuming warps over two stages: each of the four barriers runs
 // through six phases.
 namespace {
-constexpr int kStages = 2, kPipelineRounds = 12, kStageWords = 256;
-}
+[[maybe_unused]] constexpr int kStages = 2;  // nvcc sees no use below sm_90
+constexpr int kPipelineRounds = 12, kStageWords = 256;
+}  // namespace
 ASSAY_KERNEL(kThreads) void bulk_pipeline(const Word* in, Word* out) {
 #if ASSAY_HAS_SM90
   ASSAY_SHARED(full, [kStages], std::uint64_t);

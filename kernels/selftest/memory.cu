@@ -209,12 +209,14 @@ ASSAY_KERNEL(kThreads) void last_block(const Word* in, Word* out) {
   const int t = thread_index();
   const int i = block_index() * kThreads + t;
   out[i] = in[i] * 2;
-  fence();
   sync_threads();
-  if (t == 0) is_last[0] = atomic_add(&out[kTicket], 1u) == unsigned_of(num_blocks()) - 1;
+  if (t == 0) {  // fences that stand for the whole block: after one barrier and before the next
+    fence();
+    is_last[0] = atomic_add(&out[kTicket], 1u) == unsigned_of(num_blocks()) - 1;
+    fence();
+  }
   sync_threads();
   if (!is_last[0]) return;
-  fence();
   Word sum = 0;
   for (int block = 0; block < num_blocks(); ++block) sum += out[block * kThreads + t];
   out[kTicket + 1 + t] = sum;

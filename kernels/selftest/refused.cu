@@ -25,9 +25,11 @@ struct Refusal {
 ASSAY_KERNEL(kMostThreads) void nothing(int) {}
 ASSAY_KERNEL(kMostThreads) void nothing_more(int) {}
 ASSAY_KERNEL(kBound) void bounded(int) {}
-ASSAY_KERNEL(kMostThreads) void with_shared(int value) {  // 16 KB of its own
+ASSAY_KERNEL(kMostThreads) void with_shared(int* out) {  // 16 KB of its own
   ASSAY_SHARED(words, [4096], int);
-  words[0] = value;
+  words[thread_index()] = num_blocks();
+  sync_threads();
+  if (out != nullptr) *out = words[thread_index() ^ 1];
 }
 
 static const Refusal kRefusals[] = {
@@ -52,7 +54,8 @@ static const Refusal kRefusals[] = {
     {"allowing_negative_shared", [](Stream) { allow_shared(nothing_more, -1); }},
     // The executor sees a variable when a thread comes to it.
     {"own_and_dynamic_shared",
-     [](Stream s) { launch(with_shared, {.shared_bytes = 40 << 10, .stream = s}, 1); }, false},
+     [](Stream s) { launch(with_shared, {.shared_bytes = 40 << 10, .stream = s}, nullptr); },
+     false},
     {"beyond_launch_bounds",
      [](Stream s) { launch(bounded, {.threads = 2 * kBound, .stream = s}, 1); }, false,
      ASSAY_SIMT ? "launch bounds are nothing to a host compiler" : ""},
