@@ -81,6 +81,11 @@ TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
       {"list families attnres_fw", "unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
       {"list ops attnres_fwd", "`list families attnres_fwd` does"},
       {"run 'attnres_fwd N=1 T=1 D=1 family=gausian'", "did you mean `gaussian`?"},
+      {"selftest", "part is required"},
+      {"selftest twin", "no part of the self-test is named `twin`, did you mean `twins`?"},
+      {"selftest twins --backend cpu", "backend `cpu` runs no CUDA sources"},
+      {"selftest twins --backend smt", "unknown backend `smt`, did you mean `simt`?"},
+      {"selftest twins --backend simt --check 'wrap/*'", "no check matches"},
       {"run "
        "'attnres_fwd N=3 T=2 D=8'"
        " --out /proc/none/x.jsonl",
@@ -109,6 +114,7 @@ TEST_CASE("asking for cuda without a device is a usage error that says why") {
   const Outcome outcome = assay("run quick --backend cuda");
   CHECK(outcome.code == 2);
   CHECK(contains(outcome.text, "cuda"));
+  CHECK(assay("selftest twins --backend cuda").code == 2);
 }
 
 TEST_CASE("a sweep appends records that report can read") {
@@ -199,6 +205,15 @@ TEST_CASE("the CUDA sources run on the CPU, are verified and never timed") {
   CHECK(contains(trace.text, "sync_threads at kernels/attnres_fwd/fused.cu:"));
   CHECK(contains(trace.text,
                  "warp 0 lanes 0xffffffff: warp_sum_each at kernels/attnres_fwd/fused.cu:"));
+}
+
+TEST_CASE("the self-test of twins shows each check, its bound and the largest error") {
+  const Outcome outcome = assay("selftest twins --backend simt --check 'warp/*,math/exp2*'");
+  INFO(outcome.text);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.text, "warp/votes"));
+  CHECK(contains(outcome.text, "on simt, bound 2.38e-07 (relative)"));
+  CHECK(contains(outcome.text, "8 checks: 8 passed on simt, 0 failed"));
 }
 
 TEST_CASE("the smoke suite passes on every variant of the GPU") {

@@ -45,6 +45,14 @@ struct ReportArguments {
 
 int report_command(const ReportArguments& arguments);
 
+struct SelftestArguments {
+  std::string part;                   // twins
+  std::vector<std::string> backends;  // names; empty: all that are here
+  std::vector<std::string> checks;    // globs; empty: all
+};
+
+int selftest_command(const SelftestArguments& arguments);
+
 // ./suites first, then what lies beside the binary or was installed with it.
 SuitePath default_suite_path();
 

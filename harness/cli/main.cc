@@ -104,6 +104,23 @@ int run(int argc, char** argv) {
       ->type_name("NAME")
       ->capture_default_str();
 
+  assay::SelftestArguments selftest_arguments;
+  CLI::App* selftest =
+      app.add_subcommand("selftest", "Check Assay itself on this machine, a part at a time");
+  selftest
+      ->add_option("part", selftest_arguments.part,
+                   "twins: every instruction that kernels are written in, on simt and cuda, "
+                   "against its definition")
+      ->required();
+  selftest
+      ->add_option("--backend", selftest_arguments.backends,
+                   "Only these backends: simt, cuda (default: all that are available)")
+      ->type_name("NAME")
+      ->delimiter(',');
+  selftest->add_option("--check", selftest_arguments.checks, "Only checks whose names match GLOB")
+      ->type_name("GLOB")
+      ->delimiter(',');
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -111,6 +128,7 @@ int run(int argc, char** argv) {
   }
   if (list->parsed()) return assay::list_command(list_what, list_op);
   if (run->parsed()) return assay::run_command(arguments);
+  if (selftest->parsed()) return assay::selftest_command(selftest_arguments);
   return assay::report_command(report_arguments);
 }
 

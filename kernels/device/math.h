@@ -72,7 +72,8 @@ ASSAY_DEVICE float reciprocal_sqrt(float x) {
 // The larger of two; the other one if either is NaN.
 ASSAY_DEVICE float maximum(float a, float b) {
 #if ASSAY_SIMT
-  return std::fmax(a, b);
+  // Not fmax for a NaN: it returns a signalling one.
+  return std::isnan(a) ? b : std::isnan(b) ? a : std::fmax(a, b);
 #else
   return fmaxf(a, b);
 #endif

@@ -47,22 +47,24 @@ ASSAY_DEVICE T shuffle(T value, int source, unsigned mask = kFullMask) {
 #endif
 }
 
-// The value of the lane whose index differs from this one's in the bits of `bits`.
+// The value of the lane whose index differs from this one's in the low five bits of `bits`.
 template <class T>
 ASSAY_DEVICE T shuffle_xor(T value, int bits, unsigned mask = kFullMask) {
 #if ASSAY_SIMT
-  return exchange(mask, "shuffle_xor", value, bits, [](int lane, int flip) { return lane ^ flip; });
+  return exchange(mask, "shuffle_xor", value, bits,
+                  [](int lane, int flip) { return lane ^ (flip & 31); });
 #else
   return __shfl_xor_sync(mask, value, bits);
 #endif
 }
 
-// The value of the lane `delta` below (up) or above (down) this one; the own one where there is
-// none.
+// The value of the lane `delta` % 32 below (up) or above (down) this one; the own one where there
+// is none.
 template <class T>
 ASSAY_DEVICE T shuffle_up(T value, int delta, unsigned mask = kFullMask) {
 #if ASSAY_SIMT
-  return exchange(mask, "shuffle_up", value, delta, [](int lane, int by) { return lane - by; });
+  return exchange(mask, "shuffle_up", value, delta,
+                  [](int lane, int by) { return lane - (by & 31); });
 #else
   return __shfl_up_sync(mask, value, static_cast<unsigned>(delta));
 #endif
@@ -70,7 +72,8 @@ ASSAY_DEVICE T shuffle_up(T value, int delta, unsigned mask = kFullMask) {
 template <class T>
 ASSAY_DEVICE T shuffle_down(T value, int delta, unsigned mask = kFullMask) {
 #if ASSAY_SIMT
-  return exchange(mask, "shuffle_down", value, delta, [](int lane, int by) { return lane + by; });
+  return exchange(mask, "shuffle_down", value, delta,
+                  [](int lane, int by) { return lane + (by & 31); });
 #else
   return __shfl_down_sync(mask, value, static_cast<unsigned>(delta));
 #endif

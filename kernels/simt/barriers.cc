@@ -86,7 +86,9 @@ void Block::converge(unsigned mask, const char* operation, void* slot, Compute c
   std::vector<Rendezvous>& pending = warps_[static_cast<std::size_t>(self.index() / kWarp)];
   Rendezvous* met = nullptr;
   for (Rendezvous& other : pending) {
-    if ((other.mask & mask) == 0) continue;
+    // Whoever waits in the other for this lane, while this one would wait for it, waits forever.
+    // Masks may overlap otherwise: one of the two can be complete before the other.
+    if (!(other.mask >> lane & 1u) || (other.arrived & mask) == 0) continue;
     if (other.mask != mask || other.operation != operation || !same_place(other.place, place)) {
       fail("divergence", "lanes of warp " + std::to_string(first / kWarp) + " of block " +
                              std::to_string(index_) + " meet in two different collectives: lane " +

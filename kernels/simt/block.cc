@@ -296,12 +296,13 @@ void* shared_variable(const SharedVariable& variable) {
                               "` brings the kernel's shared variables to " + std::to_string(fixed) +
                               " bytes, and no kernel may declare more than 49152");
   }
-  const std::int64_t most = settings().device.shared_per_block;
+  const std::int64_t most = launch.raised ? settings().device.shared_per_block : 48 << 10;
   if (fixed + launch.shape.shared_bytes > most) {
     block.fail("refused", "shared variables of " + std::to_string(fixed) + " bytes and " +
                               std::to_string(launch.shape.shared_bytes) +
                               " dynamic ones: a block of this device has at most " +
-                              std::to_string(most));
+                              std::to_string(most) +
+                              (launch.raised ? "" : " without allow_shared"));
   }
   return block.arena().allocate(&variable, variable.bytes,
                                 std::max<std::size_t>(variable.alignment, 16));

@@ -201,8 +201,7 @@ class Block {
   Arena arena_;
   race::BlockShadow shadow_;
   BlockBarrier barriers_[kNamedBarriers];
-  std::vector<std::vector<Rendezvous>>
-      warps_;  // the collectives that each has begun; their masks are disjoint
+  std::vector<std::vector<Rendezvous>> warps_;  // the collectives that each has begun
 };
 
 }  // namespace assay::executor

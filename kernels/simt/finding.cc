@@ -67,12 +67,22 @@ std::string look_up(const void* address) {
   return command;
 }
 
+constinit thread_local bool naming = false;
+
+struct Naming {
+  Naming() { naming = true; }
+  ~Naming() { naming = false; }
+};
+
 }  // namespace
+
+bool naming_a_place() { return naming; }
 
 std::string place(const void* address) {
   if (address == nullptr) return "an unknown place";
   static std::mutex mutex;
   static std::map<const void*, std::string> known;
+  const Naming guard;
   const std::scoped_lock lock(mutex);
   const auto [entry, is_new] = known.try_emplace(address);
   if (is_new) entry->second = look_up(address);

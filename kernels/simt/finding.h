@@ -9,6 +9,8 @@ namespace assay::executor {
 // address in this program, the innermost inlined function first, wrappers of the vocabulary left
 // out. Takes a tenth of a second for an address that has not been asked for before.
 std::string place(const void* address);
+// Whether this OS thread is inside of place(): what interrupts it there may not call it.
+bool naming_a_place();
 
 // Whether both are the same place in the source: compilers copy code.
 bool same_place(const void* a, const void* b);

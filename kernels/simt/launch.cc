@@ -106,7 +106,8 @@ Watch& watch() {
 
 // On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.
 void on_hang(int, siginfo_t*, void* context) {
-  if (current == nullptr) return;
+  // A thread that is writing a finding is slow, not hung; the signal comes again.
+  if (current == nullptr || naming_a_place()) return;
 #if defined(__x86_64__)
   const auto at =
       static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]) +
@@ -298,6 +299,7 @@ void launch(const Kernel& kernel, const Shape& shape) {
   state.trace = settings().trace;
   state.number = ++launches;
   state.resident = resident_blocks(shape.threads, shape.shared_bytes);
+  state.raised = allowed_shared().count(kernel.function) > 0;
   {
     const Watched watched(state);
     [[maybe_unused]] const Muted muted;

@@ -72,6 +72,7 @@ struct Launch {
   std::int64_t trace;
   std::uint32_t number;  // of all launches
   std::int64_t resident;
+  bool raised;  // allow_shared has been called for the kernel
 
   std::atomic<std::int64_t> next_block{0};
   std::atomic<std::int64_t> live_blocks{0};
