@@ -110,7 +110,7 @@ ASSAY_WRONG(
     .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
       return [a = arguments(p, buffers)](Stream stream) {
         run<Correct>(a, stream);
-        if (!a.g.present()) return;
+        if (!a.g.data) return;
         const AnyOutput w{const_cast<void*>(a.w.data), a.w.dtype};
         const AnyOutput g{const_cast<void*>(a.g.data), a.g.dtype};
         launch(flip_signs, grid(a, 1, stream), w, g, a.w, a.g, a.queries * a.dim);

@@ -91,12 +91,13 @@ Launch prepare_ticket(const Problem& p, const Buffers& buffers, unsigned* counte
 }
 Workspace counter_workspace(const Problem&) { return {4}; }
 
+// Filled with 0xff, the counter gives one block nothing to do and the other all tokens.
 ASSAY_WRONG(
-    ticket_not_cleared, Correct, .bug = "a work counter in a workspace taken to be zero",
-    .caught_by = caught_on({.cuda = {"interval"},
-                            .plain = {"interval"},
+    ticket_not_cleared, Correct, .bug = "a work counter in a workspace that is taken to be zero",
+    .caught_by = caught_on({.cuda = {"repeat"},
+                            .plain = {"repeat"},
                             .race = {"uninitialised"},
-                            .address = {"interval"}}),
+                            .address = {"repeat"}}),
     .problem = "attnres_fwd N=1 Q=1 T=3 D=8", .workspace = counter_workspace,
     .prepare = [](const Problem& p, const Buffers& buffers) {
       return prepare_ticket(p, buffers, static_cast<unsigned*>(buffers.workspace), {}, false);
