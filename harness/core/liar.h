@@ -11,10 +11,19 @@
 namespace assay {
 
 struct Liar {
-  std::string bug;                     // what is wrong, a line
-  std::vector<std::string> caught_by;  // kinds of the checks expected to reject it, at every seed
+  // What is wrong, a line. Empty: nothing, a control that must not be rejected.
+  std::string bug;
+  // Kinds of the checks each of which rejects it, at every seed, in this build; others may too.
+  // One: no other can. None, with a bug: this build need not see it.
+  std::vector<std::string> caught_by;
+  // The least problem at which it lies. Without `dtype=`: at every dtype.
+  std::string problem{};
   Variant variant;
 };
+
+// Liars that wait for verification to end are right this often. Whatever is to see them must launch
+// one prepared case more often.
+inline constexpr int kLiarPatience = 2000;
 
 struct RegisterLiar {
   RegisterLiar(Liar liar);  // NOLINT(google-explicit-constructor): ASSAY_LIAR relies on it

@@ -49,13 +49,16 @@ if(ASSAY_CUDA)
   target_link_libraries(assay_cuda_options INTERFACE CUDA::cudart_static)
 endif()
 
-# Adds the cuda backend and every kernels/<op>/<variant>.cu to the lists of the caller. A macro, for the caller's scope.
+# Adds the cuda backend, every kernels/<op>/<variant>.cu and the liars to the lists of the caller. A macro, for the caller's scope.
 macro(assay_add_cuda_backend)
   assay_glob(cuda_kernel_sources kernels/*/*.cu)
   list(FILTER cuda_kernel_sources EXCLUDE REGEX "^kernels/(device|simt|liars)/")
   assay_glob(cuda_backend_sources harness/backend/cuda*.cu harness/backend/cuda.cc)
+  assay_glob(cuda_liar_sources kernels/liars/*/*.cu)
   assay_objects(assay_cuda_kernels ${cuda_kernel_sources})
+  assay_objects(assay_cuda_liars ${cuda_liar_sources})
   assay_objects(assay_cuda_backend ${cuda_backend_sources})
   target_link_libraries(assay_cuda_kernels PUBLIC assay_cuda_options)
+  target_link_libraries(assay_cuda_liars PUBLIC assay_cuda_options)
   target_link_libraries(assay_cuda_backend PUBLIC assay_cuda_options)
 endmacro()

@@ -1,0 +1,239 @@
+#include "harness/engine/selftest.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/core/registry.h"
+#include "harness/core/text.h"
+#include "harness/engine/allclose.h"
+#include "harness/engine/suite.h"
+
+namespace assay {
+namespace {
+
+std::string collapsed(const std::string& kind) { return kind.substr(0, kind.find('/')); }
+
+// The problem of a liar at each dtype at which it lies.
+std::vector<Problem> problems_of(const Liar& liar) {
+  if (liar.problem.find("dtype=") != std::string::npos) return {parse_problem(liar.problem)};
+  std::vector<Problem> problems;
+  for (const DType dtype : kAllDTypes) {
+    std::string text = liar.problem;
+    text.insert(text.find(' '), " dtype=" + std::string(name(dtype)));
+    problems.push_back(parse_problem(text));
+  }
+  return problems;
+}
+
+bool is_judged(const Check& check) {
+  static const std::set<std::string> kinds = {"interval", "exact",        "relation",
+                                              "fence",    "after_timing", "fresh"};
+  return kinds.contains(collapsed(check.kind));
+}
+
+void count_elements(const Record& record, const Problem& problem, SelftestResult& result) {
+  for (const Check& check : record.checks) {
+    if (is_judged(check) && !check.output.empty())
+      result.elements[{record.op, check.output, problem.dtype_of(check.output)}] += check.elements;
+  }
+}
+
+// A liar or control of the simt executor as a variant of this device.
+Variant on_device(const Variant& variant, const Device& device) {
+  Variant copy = variant;
+  copy.backend = device.info().backend;
+  return copy;
+}
+
+bool runs_on(const Variant& variant, const Device& device) {
+  const Backend backend = device.info().backend;
+  return variant.backend == (backend == Backend::cpu ? Backend::simt : backend);
+}
+
+// Whether the outputs pass the usual tests, on inputs that those are made with.
+void try_tolerances(const Variant& variant, Problem problem, Device& device, Oracle& oracle,
+                    LiarResult& result) {
+  for (Problem::TensorType& tensor : problem.tensors) {
+    const Op& op = op_of(problem);
+    for (const TensorDeclaration& declared : op.tensors)
+      if (declared.name == tensor.name && declared.optional) {
+        tensor.present = false;
+        tensor.as_declared = !tensor.dtype_named;
+      }
+  }
+  const auto expected = oracle.expected(problem, "gaussian", 1, variant.numerics(problem));
+  BufferSet set(device, variant, problem);
+  set.upload(oracle.inputs(problem, "gaussian", 1)->tensors);
+  set.poison(0);
+  try {
+    set.launch()(device.stream());
+    device.synchronize();
+  } catch (const std::exception&) {
+    for (const NamedTolerance& tolerance : usual_tolerances()) result.close[tolerance.name] = false;
+    return;
+  }
+  std::size_t at = 0;
+  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
+    if (spec.role == Role::in) continue;
+    std::vector<std::byte> got(static_cast<std::size_t>(spec.bytes()));
+    set.download({spec, got.data()});
+    const Expected& want = expected->at(at++);
+    for (const NamedTolerance& tolerance : usual_tolerances()) {
+      const bool close = allclose(spec, got.data(), want, tolerance.of(spec.dtype));
+      const auto [entry, is_first] = result.close.try_emplace(tolerance.name, close);
+      entry->second = entry->second && close;
+    }
+  }
+}
+
+class Selftest {
+ public:
+  Selftest(Device& device, Oracle& oracle, const SelftestOptions& options)
+      : device_(device), oracle_(oracle), options_(options) {
+    result_.checks = kinds_on(device);
+  }
+
+  void correct(const Variant& variant, const std::vector<Problem>& problems) {
+    for (const Problem& problem : problems) {
+      if (problem.op != variant.op) continue;
+      RunOptions run = options_.run;
+      run.seeds = options_.seeds;
+      run.verify_only = true;
+      const Record record = options_.run_case({problem, &variant, &device_}, run);
+      if (options_.progress) options_.progress(record);
+      if (record.status == Status::unsupported) continue;
+      result_.correct_runs += options_.seeds;
+      if (record.status != Status::passed) result_.accused.push_back(record);
+      count_elements(record, problem, result_);
+      for (const Check& check : record.checks)
+        if (is_judged(check) && check.elements > 0)
+          result_.used[check.family].push_back(check.utilisation);
+    }
+  }
+
+  void liar(const Liar& liar, const Variant& variant) {
+    LiarResult found;
+    found.liar = &liar;
+    std::vector<std::string> expected;
+    for (const std::string& kind : liar.caught_by)
+      if (result_.checks.contains(kind)) expected.push_back(kind);
+    found.due = !expected.empty();
+    for (const Problem& problem : problems_of(liar)) {
+      for (int i = 0; i < options_.seeds; ++i) {
+        const Record record = run(variant, problem, expected, i);
+        if (options_.progress) options_.progress(record);
+        if (record.status == Status::unsupported) continue;
+        note(record, expected, found);
+        count_elements(record, problem, result_);
+      }
+    }
+    // What lies outside of its buffers may end the process, which the usual tests would notice.
+    const bool deadly = std::any_of(expected.begin(), expected.end(), [](const std::string& kind) {
+      return kind == "fence" || kind == "hang" || kind == "stream";
+    });
+    if (!deadly) try_tolerances(variant, problems_of(liar).front(), device_, oracle_, found);
+    result_.liars.push_back(std::move(found));
+  }
+
+  SelftestResult take() { return std::move(result_); }
+
+ private:
+  Record run(const Variant& variant, const Problem& problem,
+             const std::vector<std::string>& expected, int i) {
+    RunOptions run = options_.run;
+    run.seed += static_cast<std::uint64_t>(i);
+    // Only those that wait for it are worth the timing.
+    run.verify_only = std::none_of(expected.begin(), expected.end(), [](const std::string& kind) {
+      return kind == "after_timing" || kind == "fresh";
+    });
+    run.sampling = {.min_samples = kLiarPatience + 500,
+                    .min_seconds = 0,
+                    .max_seconds = 60,
+                    .max_samples = kLiarPatience + 1000};
+    return options_.run_case({problem, &variant, &device_}, run);
+  }
+
+  static void note(const Record& record, const std::vector<std::string>& expected,
+                   LiarResult& found) {
+    ++found.runs;
+    std::set<std::string> kinds;
+    for (const Check& check : record.checks) {
+      if (check.status == Status::passed) continue;
+      kinds.insert(collapsed(check.kind));
+      found.example.try_emplace(collapsed(check.kind), check.reason);
+    }
+    if (record.status != Status::passed && kinds.empty()) {
+      kinds.insert(std::string(name(record.status)));
+      found.example.try_emplace(std::string(name(record.status)), record.reason);
+    }
+    if (record.status != Status::passed && record.status != Status::error) ++found.rejected;
+    for (const std::string& kind : kinds) ++found.rejected_by[kind];
+    for (const std::string& kind : expected)
+      if (!kinds.contains(kind)) ++found.missed[kind];
+  }
+
+  Device& device_;
+  Oracle& oracle_;
+  const SelftestOptions& options_;
+  SelftestResult result_;
+};
+
+}  // namespace
+
+std::set<std::string> kinds_on(const Device& device) {
+  std::set<std::string> kinds = {"interval", "exact",     "bias",   "relation", "repeat", "batch",
+                                 "isolation", "inputs",   "guards", "stream",   "power"};
+  if (device.has_fences()) kinds.insert("fence");
+  if (!device.clock().empty()) kinds.insert({"after_timing", "fresh"});
+  if (device.info().backend == Backend::cuda) kinds.insert("replay");
+  if (device.info().backend == Backend::simt)
+    kinds.insert({"race", "uninitialised", "out_of_bounds", "write_to_input", "misaligned",
+                  "divergence", "undefined_behaviour", "hang"});
+  return kinds;
+}
+
+SelftestResult run_selftest(Device& device, Oracle& oracle, const std::vector<Problem>& problems,
+                            const SelftestOptions& options) {
+  Selftest test(device, oracle, options);
+  for (const Variant* variant : variants())
+    if (variant->backend == device.info().backend) test.correct(*variant, problems);
+  for (const Liar* liar : liars()) {
+    if (!runs_on(liar->variant, device)) continue;
+    const Variant variant = on_device(liar->variant, device);
+    if (liar->bug.empty())
+      test.correct(variant, problems_of(*liar));
+    else
+      test.liar(*liar, variant);
+  }
+  return test.take();
+}
+
+std::int64_t SelftestResult::total_elements() const {
+  std::int64_t sum = 0;
+  for (const auto& [output, count] : elements) sum += count;
+  return sum;
+}
+
+double SelftestResult::largest_used() const {
+  double most = 0;
+  for (const auto& [family, values] : used)
+    for (const double value : values) most = std::max(most, value);
+  return most;
+}
+
+std::vector<std::string> SelftestResult::without_own_liar() const {
+  std::set<std::string> missing = checks;
+  for (const LiarResult& liar : liars)
+    if (liar.rejected_by.size() == 1 && liar.rejected_by.begin()->second == liar.runs)
+      missing.erase(liar.rejected_by.begin()->first);
+  return {missing.begin(), missing.end()};
+}
+
+bool SelftestResult::good() const {
+  return accused.empty() && std::none_of(liars.begin(), liars.end(), [](const LiarResult& liar) {
+           return liar.survived() || !liar.missed.empty();
+         });
+}
+
+}  // namespace assay
