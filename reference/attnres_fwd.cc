@@ -214,8 +214,10 @@ ASSAY_OP(attnres_fwd){
     .options = {{"eps", "added to the mean square of a row of V", 1e-6, 0, 1e30}},
     .families = attnres_contract::families(),
     .batch_dim = "T",
+    .relations = attnres_contract::relations(),
     .reference = reference,
     .cost = cost,
+    .sensitivities = attnres_contract::sensitivities,
 };
 
 }  // namespace
