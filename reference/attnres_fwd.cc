@@ -22,6 +22,12 @@ using Table = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMaj
 
 constexpr double kUnderflow = 0x1p-125;
 
+// Relative and absolute error of rounding once to a dtype narrower than the accumulator; f32: none.
+double rounding(DType dtype) { return dtype == DType::f32 ? 0 : unit_roundoff(dtype); }
+double half_subnormal(DType dtype) {
+  return dtype == DType::f16 ? 0x1p-25 : dtype == DType::bf16 ? 0x1p-134 : 0;
+}
+
 // A (Q,D) tensor in fp64, its columns padded with zeros.
 Table load(const TensorView& tensor, const Size& size) {
   Table table = Table::Zero(size.queries, loops::padded(size.dim));
@@ -49,6 +55,7 @@ class Worker {
         unit_(unit_roundoff(numerics.accumulate)),
         height_(numerics.summation_height),
         rescales_(numerics.rescales),
+        numerics_(numerics),
         output_(output),
         lse_(lse),
         square_(size.sources),
@@ -56,6 +63,9 @@ class Worker {
         abs_dot_(dot_),
         alpha_(dot_),
         kappa_(dot_),
+        rho_(dot_),
+        tau_(dot_),
+        rho_total_(static_cast<std::size_t>(size.queries)),
         block_(static_cast<std::size_t>(size.sources * loops::kBlock)) {}
 
   void run(std::int64_t token) {
@@ -69,6 +79,10 @@ class Worker {
                                  kappa_.data(),
                                  roundings * unit_,
                                  kUnderflow,
+                                 rounds_mix() ? rho_.data() : nullptr,
+                                 tau_.data(),
+                                 rho_total_.data(),
+                                 half_subnormal(numerics_.partials),
                                  block_.data(),
                                  output_.value.get() + token * dim,
                                  output_.bound.get() + token * dim,
@@ -77,6 +91,10 @@ class Worker {
   }
 
  private:
+  bool rounds_mix() const {
+    return numerics_.probabilities != DType::f32 || numerics_.partials != DType::f32;
+  }
+
   // From the sums over D: α, LSE with its bound, and κ, the weights of |v - o| in the bound of the
   // output.
   void softmax(std::int64_t token) {
@@ -84,23 +102,39 @@ class Worker {
     const double u = unit_;
     const double g = u * height_;
     const auto sources = static_cast<double>(size_.sources);
-    const Row r = (square_ / static_cast<double>(size_.dim) + eps_).sqrt().inverse();
+    const auto dim = static_cast<double>(size_.dim);
+    const double uc = rounding(numerics_.weights), lost = half_subnormal(numerics_.weights),
+                 up = rounding(numerics_.probabilities), upart = rounding(numerics_.partials);
+    const Row r = (square_ / dim + eps_).sqrt().inverse();
     for (std::int64_t q = 0; q < size_.queries; ++q) {
       const Row l = r * dot_.row(q);
       const double m = l.maxCoeff();
-      const Row error = g * r * abs_dot_.row(q) + (g / 2 + 4 * u) * l.abs() +
-                        2 * u * (l.abs() + std::abs(m) + (l - m).abs()) + (8 + 4 * rescales_) * u;
-      const Row p = (l - m).exp();
+      // Beyond e^700 nothing is bounded any more, and infinities times weights of 0 would be NaN.
+      const Row error = ((g + uc + g * uc) * r * abs_dot_.row(q) +
+                         lost * r * (dim * square_).sqrt() + (g / 2 + 4 * u) * l.abs() +
+                         2 * u * (l.abs() + std::abs(m) + (l - m).abs()) + (8 + 4 * rescales_) * u)
+                            .cwiseMin(700);
+      // Eigen's exp does not go below e^-708; what is smaller is 0 here.
+      const Row p = (l - m < -700).select(0.0, (l - m).exp());
       const double z = p.sum();
       const Row alpha = p / z;
       const Row growth = alpha * error.expm1();
       alpha_.row(q) = alpha;
-      kappa_.row(q) = growth / (alpha * (-error).exp()).sum();
+      const double shrunk = (alpha * (-error).exp()).sum();
+      kappa_.row(q) = growth / shrunk;
+      const Row lambda = kappa_.row(q) + alpha / shrunk;
+      rho_.row(q) = up * lambda + half_subnormal(numerics_.probabilities);
+      if (numerics_.probabilities == DType::f32) rho_.row(q).setZero();
+      tau_.row(q) = upart * (lambda + rho_.row(q));
+      // At 1 a bound is no longer finite.
+      const double rho_total = std::min(rho_.row(q).sum(), 0.5);
+      rho_total_[static_cast<std::size_t>(q)] = rho_total;
       const double lse = m + std::log(z);
       const std::int64_t at = q * size_.tokens + token;
       lse_.value[static_cast<std::size_t>(at)] = lse;
-      lse_.bound[static_cast<std::size_t>(at)] =
-          std::log1p(growth.sum()) + (sources + 4 + rescales_ + std::abs(lse)) * u;
+      lse_.bound[static_cast<std::size_t>(at)] = std::log1p(growth.sum()) +
+                                                 (sources + 4 + rescales_ + std::abs(lse)) * u -
+                                                 std::log1p(-rho_total);
     }
   }
 
@@ -109,10 +143,12 @@ class Worker {
   const Table& c_;
   const Table& abs_c_;
   const double eps_, unit_, height_, rescales_;
+  const Numerics numerics_;
   Expected& output_;
   Expected& lse_;
-  Eigen::Array<double, 1, Eigen::Dynamic> square_;  // (N)
-  Table dot_, abs_dot_, alpha_, kappa_;             // (Q, N)
+  Eigen::Array<double, 1, Eigen::Dynamic> square_;   // (N)
+  Table dot_, abs_dot_, alpha_, kappa_, rho_, tau_;  // (Q, N)
+  std::vector<double> rho_total_;                    // (Q)
   std::vector<double> block_;
 };
 
@@ -178,8 +214,10 @@ ASSAY_OP(attnres_fwd){
     .options = {{"eps", "added to the mean square of a row of V", 1e-6, 0, 1e30}},
     .families = attnres_contract::families(),
     .batch_dim = "T",
+    .relations = attnres_contract::relations(),
     .reference = reference,
     .cost = cost,
+    .sensitivities = attnres_contract::sensitivities,
 };
 
 }  // namespace

@@ -34,9 +34,27 @@
 // LSE. Since log Σ α e^δ <= log1p(Σ α (e^E - 1)), and for its sum, logarithm and last addition:
 //   log1p(Σ_n α_n (e^{E_n} - 1)) + (N + 4 + R) u + u |LSE|
 //
+// Roundings to 16 bits are declared, each with the unit u' and half the least subnormal η' of its
+// dtype (f16: 2⁻¹¹, 2⁻²⁵; bf16: 2⁻⁸, 2⁻¹³⁴; below that what is flushed is within η). f32: the terms
+// are zero.
+// Weights (c = w⊙g rounded once): Σ |c' - c||v| <= u' Σ|c v| + η' Σ|v|, and Σ|v| <= √(D Σv²), so
+//   E_n += (1 + g) u' A_n + η' r_n √(D Σ_d v_nd²)
+// Probabilities (each weight of the mix rounded once, before or after it is normalised). The weight
+// that the kernel has is at most λ_n = α_n e^{E_n} / Σ α e^{-E}; rounding moves it by at most
+// ρ_n = u' λ_n + η' (the maximum has p = 1, so η' is not enlarged by dividing by Σ p >= 1). Where
+// the normaliser is the sum of the unrounded weights, O moves by Σ ρ|v|. Where it is that of the
+// rounded ones, the weights still add up to 1, so with b as above O moves by Σ ρ|v - o'| / (1 -
+// Σρ), where |v - o'| <= |v - o| + b. Which of the two a kernel does is not declared:
+//   b += max(Σ_n ρ_n |v_nd|, (Σ_n ρ_n |v_nd - o_d| + b Σρ) / (1 - Σρ))
+//   LSE's bound += -log(1 - Σρ)
+// Partials (O of parts of the sources rounded once, normalised or not, before they are merged;
+// their maxima and sums stay fp32): |O_part| <= Σ over its sources, and the merge's weights add up
+// to at most 1 on each element's η':
+//   b += Σ_n u' (λ_n + ρ_n) |v_nd| + η'
+//
 // Sums that truncate (as tensor cores do) err by 2u per addition: such kernels declare twice the
-// height. The weights of the mix are fp32: a kernel that rounds them to 16 bits, or c without
-// splitting it into enough terms, leaves this bound. The bound holds where r, Σv² and the products
+// height. A kernel that rounds to 16 bits what it has not declared, or does not split c into enough
+// terms, leaves this bound. The bound holds where r, Σv² and the products
 // stay within fp32's normal range (|v|² within fp32).
 //
 // A NaN or Inf in a row of V makes all outputs of its token NaN; so does a zero row with eps = 0.

@@ -19,5 +19,8 @@ struct Size {
 
 std::vector<Family> families();
 Family exact_family();
+std::vector<Relation> relations();
+std::vector<Sensitivity> sensitivities(const Problem& problem, const Tensors& inputs,
+                                       const Numerics& numerics);
 
 }  // namespace assay::attnres_contract

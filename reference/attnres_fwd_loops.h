@@ -119,13 +119,19 @@ struct Mixture {
   const double* kappa;
   double roundings;  // weight of Σ α|v|
   double underflow;  // η
-  double* block;     // scratch: (N, kBlock)
-  double* value;     // (Q, T, D), at this token; queries lie `stride` apart
-  double* bound;     // likewise
+  // What is rounded to 16 bits on the way; null: nothing is. ρ and τ (Q,N), Σ_n ρ (Q).
+  const double* rho;
+  const double* tau;
+  const double* rho_total;
+  double partial_floor;
+  double* block;  // scratch: (N, kBlock)
+  double* value;  // (Q, T, D), at this token; queries lie `stride` apart
+  double* bound;  // likewise
   std::int64_t stride;
 };
 
-// o = Σ α v;  bound = Σ κ|v - o| + roundings · Σ α|v| + underflow · (N + Σ|v|).
+// o = Σ α v;  bound b = Σ κ|v - o| + roundings · Σ α|v| + underflow · (N + Σ|v|); with roundings to
+// 16 bits also max(Σ ρ|v|, (Σ ρ|v - o| + b Σρ) / (1 - Σρ)) + Σ τ|v| + partial_floor.
 template <class T>
 struct Mix {
   template <Isa kIsa>
@@ -168,6 +174,15 @@ struct Mix {
           }
           b0 += mixture->roundings * w0 + load<kIsa>(floor + i);
           b1 += mixture->roundings * w1 + load<kIsa>(floor + i + kWidth);
+          if (mixture->rho != nullptr) {
+            const double* const rho = mixture->rho + q * sources;
+            const double* const tau = mixture->tau + q * sources;
+            b0 += rounded<kIsa>(block + i, sources, rho, tau, o0, b0, mixture->rho_total[q]) +
+                  mixture->partial_floor;
+            b1 += rounded<kIsa>(block + i + kWidth, sources, rho, tau, o1, b1,
+                                mixture->rho_total[q]) +
+                  mixture->partial_floor;
+          }
           if (i + kStep <= count) {
             store<kIsa>(value + i, o0);
             store<kIsa>(value + i + kWidth, o1);
@@ -185,6 +200,23 @@ struct Mix {
         }
       }
     }
+  }
+
+ private:
+  // What rounding to 16 bits adds to the bound, for one vector of columns.
+  template <Isa kIsa>
+  static ASSAY_INLINE Vec<kIsa> rounded(const double* x, std::int64_t sources, const double* rho,
+                                        const double* tau, Vec<kIsa> o, Vec<kIsa> b,
+                                        double rho_total) {
+    Vec<kIsa> plain = {}, centred = {}, parts = {};
+    for (std::int64_t n = 0; n < sources; ++n) {
+      const Vec<kIsa> v = load<kIsa>(x + n * kBlock);
+      plain += rho[n] * abs<kIsa>(v);
+      centred += rho[n] * abs<kIsa>(v - o);
+      parts += tau[n] * abs<kIsa>(v);
+    }
+    centred = (centred + rho_total * b) / (1 - rho_total);
+    return parts + (plain > centred ? plain : centred);
   }
 };
 

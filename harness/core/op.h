@@ -123,8 +123,11 @@ struct Relation {
   std::string name;                               // "permute_sources"
   std::string meaning;                            // a line
   std::function<bool(const Problem&)> applies{};  // none: always
-  // The problem, inputs (in place, of the derived problem's shapes, from the originals) and
-  // expected outputs of the derived run. Each is optional: unchanged.
+  // The families whose inputs it is for; empty: any.
+  std::vector<std::string> families{};
+  // The problem, the inputs (all of them written, in the derived problem's shapes) and the expected
+  // outputs of the derived run; expected has the originals and is given the original problem. Each
+  // is optional: unchanged.
   std::function<Problem(const Problem&)> problem{};
   std::function<void(const Problem&, const Tensors& original, const Tensors& derived)> inputs{};
   std::function<void(const Problem&, std::vector<Expected>& expected)> expected{};

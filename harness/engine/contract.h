@@ -1,0 +1,17 @@
+// Whether a contract keeps its own word: what can be checked of a reference without running
+// anything.
+#pragma once
+
+#include <string>
+
+#include "harness/core/op.h"
+
+namespace assay {
+
+// The first bound that can't be right: NaN, negative, or smaller than one rounding of the declared
+// accumulator, where the value is a number; empty: none. "O[0, 3, 17]: …" with the output's spec,
+// else the flat index. For outputs that no family demands exactly.
+std::string contract_error(const Expected& expected, const Numerics& numerics,
+                           const TensorSpec* spec = nullptr);
+
+}  // namespace assay
