@@ -41,6 +41,7 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     device.fill(begin + bytes, kGuardByte, rest);
     guards_.push_back({name, begin, bytes, rest});
     device.name_buffer(begin, bytes, name, writable);
+    names_.emplace_back(begin, bytes, name);
     next += kGuard + aligned(bytes);
     return begin;
   };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/named_memory.h"
 #include "harness/core/variant.h"
 
 namespace assay {
@@ -39,6 +40,7 @@ class BufferSet {
     std::int64_t bytes, after;
   };
   std::vector<Guard> guards_;
+  std::vector<NamedMemory> names_;
   Launch launch_;
 };
 

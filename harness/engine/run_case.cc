@@ -6,6 +6,7 @@
 #include <chrono>
 #include <exception>
 
+#include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/engine/verify.h"
@@ -53,18 +54,6 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   BufferSet set(*job.device, *job.variant, job.problem);
   Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.execution,
                     options.twins);
-  const auto finish = [&] {
-    record.checks = std::move(verifier.checks());
-    record.status = Status::passed;
-    for (const Check& check : record.checks) {
-      if (check.status == Status::passed || record.status == Status::failed) continue;
-      record.status = check.status;
-      record.reason = check.family.empty()
-                          ? check.reason
-                          : fmt::format("{} (family {}, seed {}, check {})", check.reason,
-                                        check.family, check.seed, check.kind);
-    }
-  };
   // The first family is the one that is timed; it comes last, so that its inputs are still in
   // place.
   for (auto family = op.families.rbegin(); family != op.families.rend(); ++family)
@@ -76,22 +65,34 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     verifier.verify_timed(*timing.last, op.families.front().name, options.seed);
     record.measurements.push_back(timing.measurement);
   }
-  finish();
+  record.checks = std::move(verifier.checks());
+  judge_checks(record);
+}
+
+std::string repro_line(const Job& job, const RunOptions& options) {
+  std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
+                                 job.variant->bare_name(), options.seed);
+  if (job.device->backend == Backend::simt && !options.execution.schedule.empty())
+    line += " --schedule " + options.execution.schedule;
+  if (job.device->index > 0) line += fmt::format(" --device {}", job.device->index);
+  return line;
+}
+
+void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
+  job.device->lose(lost.what());
+  Check check;
+  check.kind = "crash";
+  check.family = black_box().family;
+  check.seed = black_box().seed;
+  check.status = Status::crashed;
+  check.reason = lost.what();
+  record.checks = {check};
+  judge_checks(record);
 }
 
 }  // namespace
 
-std::string repro_line(const Case& job, const RunOptions& options) {
-  std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
-                                 job.variant->bare_name(), options.seed);
-  if (!job.device->schedules().empty() && !options.execution.schedule.empty())
-    line += " --schedule " + options.execution.schedule;
-  if (job.device->info().index > 0) line += fmt::format(" --device {}", job.device->info().index);
-  return line;
-}
-
-Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+Record begin_record(const Job& job, const RunOptions& options) {
   const Variant& variant = *job.variant;
   Record record;
   record.environment = options.environment;
@@ -99,10 +100,38 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   record.problem = str(job.problem);
   record.variant = variant.name;
   record.backend = name(variant.backend);
-  record.device = job.device->info().name;
+  record.device = job.device->name;
   record.repeatability = name(variant.repeatability);
   record.repro = repro_line(job, options);
+  return record;
+}
+
+void add_declarations(Record& record, const Job& job) {
+  record.numerics = str(job.variant->numerics(job.problem));
+  if (job.variant->workspace) record.workspace_bytes = job.variant->workspace(job.problem).bytes;
+}
+
+void judge_checks(Record& record) {
+  record.status = Status::passed;
+  for (const Check& check : record.checks) {
+    if (check.status == Status::passed || record.status == Status::failed) continue;
+    record.status = check.status;
+    record.reason = check.family.empty()
+                        ? check.reason
+                        : fmt::format("{} (family {}, seed {}, check {})", check.reason,
+                                      check.family, check.seed, check.kind);
+  }
+}
+
+Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Variant& variant = *job.variant;
+  const Job described = {job.problem, job.variant, &job.device->info()};
+  Record record = begin_record(described, options);
+  begin_stages();
   try {
+    if (!job.device->lost().empty())
+      throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
     record.numerics = str(variant.numerics(job.problem));
     const int arch = job.device->info().arch;
     if (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)) {
@@ -116,12 +145,27 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
       record.status = Status::unsupported;
       record.reason = why;
     } else {
-      if (variant.workspace) record.workspace_bytes = variant.workspace(job.problem).bytes;
+      add_declarations(record, described);
       verify_and_time(job, oracle, options, record);
+    }
+  } catch (const DeviceLost& lost) {
+    record_loss(job, lost, record);
+  } catch (const EnvironmentError& error) {
+    record.status = Status::error;
+    record.reason = error.what();
+    // It may be the echo of a fault in an earlier launch of this case: the device knows.
+    try {
+      if (job.device->lost().empty()) job.device->synchronize();
+    } catch (const DeviceLost& lost) {
+      record_loss(job, lost, record);
+    } catch (const std::exception&) {
     }
   } catch (const std::exception& error) {
     record.status = Status::error;
     record.reason = error.what();
+  } catch (...) {
+    record.status = Status::error;
+    record.reason = "threw something that is no std::exception";
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return record;
