@@ -202,6 +202,21 @@ std::string to_json(const Environment& environment) {
   return dump(json);
 }
 
+Record read_record(const std::string& line) { return to_record(Json::parse(line)); }
+
+std::string to_json(const Fields& fields) {
+  Json json = Json::object();
+  for (const auto& [key, value] : fields) json[key] = value;
+  return dump(json);
+}
+
+Fields read_fields(const std::string& line) {
+  Fields fields;
+  const Json json = Json::parse(line);
+  for (const auto& [key, value] : json.items()) fields.emplace_back(key, value.get<std::string>());
+  return fields;
+}
+
 Results read_results(const std::vector<std::string>& files) {
   Results results;
   for (const std::string& path : files) {

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/core/record.h"
@@ -14,6 +15,13 @@ namespace assay {
 // Numbers that JSON does not have are written as the texts "inf", "-inf" and "nan".
 std::string to_json(const Record& record);
 std::string to_json(const Environment& environment);
+
+Record read_record(const std::string& line);  // throws what is wrong with it
+
+// A flat object of texts on one line, for messages between processes.
+using Fields = std::vector<std::pair<std::string, std::string>>;
+std::string to_json(const Fields& fields);
+Fields read_fields(const std::string& line);
 
 // Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with
 // a note naming file, line and reason; a file that can't be read throws UsageError.

@@ -91,8 +91,12 @@ class Device {
   virtual bool replay(const Launch& /*launch*/) { return false; }
 
   // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
-  // words if some failed.
+  // words if some failed, DeviceLost if it ended the context.
   virtual void synchronize() = 0;
+
+  // Why nothing works on this device any more, once a case has ended its context (DeviceLost).
+  const std::string& lost() const { return lost_; }
+  void lose(const std::string& why) { lost_ = why; }
 
   // Runs the launches one after the other and returns the seconds that each took by this device's
   // clock.
@@ -104,6 +108,9 @@ class Device {
   // while reading and writing in the ratio `bytes_read` : `bytes_written` from memory (not cache).
   // Measured once per ratio.
   virtual double bandwidth(double bytes_read, double bytes_written) = 0;
+
+ private:
+  std::string lost_;
 };
 
 // Owns device memory.

@@ -17,9 +17,29 @@
 namespace assay {
 namespace {
 
+// After these every call fails in the same way, until the process ends.
+bool ends_context(cudaError_t status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void check(cudaError_t status, const std::string& what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // forgets it, unless it is of the kind that stays
+  if (ends_context(status)) throw DeviceLost(what + ": " + cudaGetErrorString(status));
   throw EnvironmentError(what + ": " + cudaGetErrorString(status));
 }
 

@@ -23,6 +23,7 @@ struct RunArguments {
   std::string schedule;  // of simt; empty: all in turn
   double timeout = 10;
   std::int64_t trace = -1;
+  bool in_process = false;
   bool quiet = false;
   bool verify_only = false;
   std::uint64_t seed = 1;

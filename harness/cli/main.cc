@@ -7,6 +7,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
+#include "harness/worker/worker.h"
 
 namespace {
 
@@ -74,10 +75,15 @@ int run(int argc, char** argv) {
                   "In which order simt runs threads (default: each in turn)")
       ->check(CLI::IsMember({"ascending", "descending", "random", "starve"}));
   run->add_option("--timeout", arguments.timeout,
-                  "A simt kernel in which no thread gets any further for so long has hung")
+                  "A kernel that takes so long has hung; on simt, one in which no thread gets any "
+                  "further for so long")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 86400.0))
       ->capture_default_str();
+  run->add_flag(
+      "--in-process", arguments.in_process,
+      "Run the cases in this process, for debuggers and profilers: a crash or a hang then "
+      "ends the sweep (default: in a worker process, which is started again)");
   run->add_option("--trace", arguments.trace,
                   "Print the barriers and collectives of this block of every simt launch, in "
                   "order, on stderr")
@@ -121,11 +127,15 @@ int run(int argc, char** argv) {
       ->type_name("GLOB")
       ->delimiter(',');
 
+  // Started by a sweep, with its files open.
+  const CLI::App* worker = app.add_subcommand("worker", "Run the cases of a sweep")->group("");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? assay::kExitGood : assay::kExitUsage;
   }
+  if (worker->parsed()) return assay::worker_main();
   if (list->parsed()) return assay::list_command(list_what, list_op);
   if (run->parsed()) return assay::run_command(arguments);
   if (selftest->parsed()) return assay::selftest_command(selftest_arguments);

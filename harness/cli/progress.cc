@@ -42,7 +42,7 @@ void Progress::clear_line() {
   if (terminal_) fmt::print(stderr, "\r\033[K");
 }
 
-void Progress::begin_case(const Case& job, std::size_t index) {
+void Progress::begin_case(const Job& job, std::size_t index) {
   if (!terminal_) return;
   const double spent =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();

@@ -17,7 +17,7 @@ class Progress {
   // quiet: only cases that are not good get a line.
   explicit Progress(std::size_t cases, bool quiet = false);
   ~Progress();
-  void begin_case(const Case& job, std::size_t index);
+  void begin_case(const Job& job, std::size_t index);
   void end_case(const Record& record, std::size_t index);
 
  private:

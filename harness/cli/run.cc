@@ -11,6 +11,7 @@
 #include "harness/core/registry.h"
 #include "harness/engine/environment.h"
 #include "harness/engine/sweep.h"
+#include "harness/worker/supervisor.h"
 #include "reports/jsonl.h"
 #include "reports/results.h"
 
@@ -60,7 +61,7 @@ class Recorder : public Observer {
  public:
   Recorder(std::size_t cases, JsonlWriter* file, bool quiet)
       : progress_(cases, quiet), file_(file) {}
-  void begin_case(const Case& job, std::size_t index) override { progress_.begin_case(job, index); }
+  void begin_case(const Job& job, std::size_t index) override { progress_.begin_case(job, index); }
   void end_case(const Record& record, std::size_t index) override {
     if (file_) file_->write(record);
     counts_.add(record);
@@ -74,6 +75,11 @@ class Recorder : public Observer {
   Counts counts_;
 };
 
+std::unique_ptr<Runner> make_runner(bool in_process) {
+  if (in_process) return std::make_unique<InProcess>();
+  return std::make_unique<Supervisor>();
+}
+
 }  // namespace
 
 int run_command(const RunArguments& arguments) {
@@ -83,14 +89,13 @@ int run_command(const RunArguments& arguments) {
   const std::unique_ptr<JsonlWriter> file =
       arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
 
-  std::vector<const Device*> devices;
-  for (const auto& device : plan.devices) devices.push_back(device.get());
-  const Environment environment = describe_environment(arguments.arguments, devices);
+  const Environment environment = describe_environment(arguments.arguments, plan.devices);
   if (file) file->write(environment);
   RunOptions options;
   options.seed = arguments.seed;
   options.seeds = arguments.seeds;
   options.verify.dump = arguments.dump;
+  options.fences = !arguments.in_process;
   options.verify_only = arguments.verify_only;
   options.sampling = arguments.sampling;
   options.verify.execution.schedule = arguments.schedule;
@@ -101,8 +106,9 @@ int run_command(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   Counts counts;
   {
-    Recorder recorder(plan.cases.size(), file.get(), arguments.quiet);
-    run_sweep(plan, options, recorder);
+    Recorder recorder(plan.jobs.size(), file.get(), arguments.quiet);
+    const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
+    run_sweep(plan, options, *runner, recorder);
     counts = recorder.counts();
   }
   const double seconds =

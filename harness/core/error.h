@@ -21,6 +21,12 @@ struct EnvironmentError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What has run has ended the device's context: nothing works there any more until another process
+// opens it. Becomes the case's status `crashed`.
+struct DeviceLost : EnvironmentError {
+  using EnvironmentError::EnvironmentError;
+};
+
 // A kernel did what no kernel may, whatever its numbers: a race, an access out of bounds, threads
 // that never meet. Its kind (race, uninitialised, out_of_bounds, write_to_input, misaligned,
 // divergence, undefined_behaviour, refused, hang) becomes the name of a failed check, the text its

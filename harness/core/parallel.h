@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "harness/core/signal_stack.h"
+
 namespace assay {
 
 // Threads that parallel_for uses, the same for the whole run: CPUs in the affinity mask, or fewer
@@ -33,6 +35,7 @@ void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
   const int threads = static_cast<int>(parts);
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
   for (std::int64_t part = 0; part < parts; ++part) {
+    if (signal_stacks_wanted.load(std::memory_order_relaxed)) use_signal_stack();
     call(blocks * part / parts * grain, std::min(n, blocks * (part + 1) / parts * grain), part);
   }
 }

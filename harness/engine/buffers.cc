@@ -61,6 +61,7 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
       guards_.push_back({previous, name, next, begin - next});
     }
     device.name_buffer(begin, bytes, name, writable);
+    names_.emplace_back(begin, bytes, name);
     next = begin + bytes;
     previous = name;
     return begin;

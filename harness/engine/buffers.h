@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/named_memory.h"
 #include "harness/core/variant.h"
 
 namespace assay {
@@ -55,6 +56,7 @@ class BufferSet {
   };
   std::vector<Guard> guards_;
   unsigned char guard_byte_ = 0;
+  std::vector<NamedMemory> names_;
   Launch launch_;
 };
 

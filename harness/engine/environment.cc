@@ -43,7 +43,7 @@ std::string command_line(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Environment describe_environment(const std::vector<std::string>& arguments,
-                                 const std::vector<const Device*>& devices) {
+                                 const std::vector<DeviceInfo>& devices) {
   Environment environment;
   auto& facts = environment.facts;
   facts.emplace_back("date", date());
@@ -60,8 +60,7 @@ Environment describe_environment(const std::vector<std::string>& arguments,
   if (uname(&names) == 0)
     facts.emplace_back("system",
                        fmt::format("{} {} {}", names.sysname, names.release, names.machine));
-  for (const Device* device : devices) {
-    const DeviceInfo& info = device->info();
+  for (const DeviceInfo& info : devices) {
     const std::string prefix = fmt::format("{}:{}", name(info.backend), info.index);
     facts.emplace_back(prefix, info.name);
     facts.emplace_back(prefix + " memory_bytes", std::to_string(info.memory_bytes));

@@ -12,6 +12,6 @@ namespace assay {
 // Build, host, devices, command line and date. No host name; absolute paths in `arguments` are cut
 // to their last part.
 Environment describe_environment(const std::vector<std::string>& arguments,
-                                 const std::vector<const Device*>& devices);
+                                 const std::vector<DeviceInfo>& devices);
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "harness/core/black_box.h"
 #include "harness/core/registry.h"
 #include "harness/engine/statistics.h"
 #include "harness/engine/verify.h"
@@ -65,9 +66,12 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
     sets.back()->copy_inputs_from(first);
   }
   for (BufferSet* set : sets) set->poison(Verifier::kPoisons[0]);
-  for (int i = 0; i < kWarmUps; ++i)
-    sets[static_cast<std::size_t>(i) % sets.size()]->launch()(device.stream());
-  device.synchronize();
+  {
+    const KernelStage stage("warming up", kWarmUps);
+    for (int i = 0; i < kWarmUps; ++i)
+      sets[static_cast<std::size_t>(i) % sets.size()]->launch()(device.stream());
+    device.synchronize();
+  }
 
   std::size_t next = 0;
   const std::vector<double> samples = take_samples(rule, [&](int n) {
@@ -77,6 +81,7 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
       timing.last = sets[next];
       next = (next + 1) % sets.size();
     }
+    const KernelStage stage("timing", n);
     return device.time(launches);
   });
   device.synchronize();

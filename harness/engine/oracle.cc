@@ -5,6 +5,7 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "harness/core/black_box.h"
 #include "harness/core/registry.h"
 
 namespace assay {
@@ -65,6 +66,7 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
   }
   const Family* filler = op.find_family(family);
   if (!filler) throw std::out_of_range(op.name + " has no family " + family);
+  const HostStage stage("making the inputs of family " + family);
   filler->fill(problem, seed, made->tensors);
   entry.inputs = made;
   insert(std::move(entry));
@@ -79,6 +81,7 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   if (const Entry* entry = lookup(key)) return entry->expected;
   const auto from = inputs(problem, family, seed);
   const Stopwatch stopwatch(seconds_);
+  const HostStage stage("computing the reference of family " + family);
   auto made = std::make_shared<const std::vector<Expected>>(
       op_of(problem).reference(problem, from->tensors, numerics));
   Entry entry;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <exception>
 
+#include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
@@ -56,7 +57,7 @@ bool is_small(const Case& job) {
   std::int64_t elements = 0;
   for (const TensorSpec& spec : tensor_specs(op_of(job.problem), job.problem))
     elements += spec.elements();
-  return elements <= small(job.variant->backend);
+  return elements <= small(job.device->info().backend);
 }
 
 // The families to verify, the one that is timed first.
@@ -84,18 +85,6 @@ std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
   require_memory(job, oracle);
   Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.verify);
-  const auto finish = [&] {
-    record.checks = std::move(verifier.checks());
-    record.status = Status::passed;
-    for (const Check& check : record.checks) {
-      if (check.status == Status::passed || record.status == Status::failed) continue;
-      record.status = check.status;
-      record.reason = check.family.empty()
-                          ? check.reason
-                          : fmt::format("{} (family {}, seed {}, check {})", check.reason,
-                                        check.family, check.seed, check.kind);
-    }
-  };
   const auto families = families_of(job, options.seed);
   const Family& timed = *families.front();
   const Family& other = *families.back();
@@ -124,37 +113,79 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     record.measurements.push_back(timing.measurement);
   }
   if (options.fences && is_small(job)) verifier.verify_fences(timed, options.seed);
-  finish();
+  record.checks = std::move(verifier.checks());
+  judge_checks(record);
+}
+
+std::string repro_line(const Job& job, const RunOptions& options) {
+  std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
+                                 job.variant->bare_name(), options.seed);
+  if (job.device->backend == Backend::simt && !options.verify.execution.schedule.empty())
+    line += " --schedule " + options.verify.execution.schedule;
+  if (options.seeds > 1) line += fmt::format(" --seeds {}", options.seeds);
+  if (job.device->index > 0) line += fmt::format(" --device {}", job.device->index);
+  return line;
+}
+
+void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
+  job.device->lose(lost.what());
+  Check check;
+  check.kind = black_box().what == std::string_view(kFence) ? kFence : "crash";
+  check.family = black_box().family;
+  check.seed = black_box().seed;
+  check.status = Status::crashed;
+  check.reason = lost.what();
+  record.checks = {check};
+  judge_checks(record);
 }
 
 }  // namespace
 
-std::string repro_line(const Case& job, const RunOptions& options) {
-  std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
-                                 job.variant->bare_name(), options.seed);
-  if (!job.device->schedules().empty() && !options.verify.execution.schedule.empty())
-    line += " --schedule " + options.verify.execution.schedule;
-  if (options.seeds > 1) line += fmt::format(" --seeds {}", options.seeds);
-  if (job.device->info().index > 0) line += fmt::format(" --device {}", job.device->info().index);
-  return line;
-}
-
-Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+Record begin_record(const Job& job, const RunOptions& options) {
   const Variant& variant = *job.variant;
   Record record;
   record.environment = options.environment;
   record.op = variant.op;
   record.problem = str(job.problem);
   record.variant = variant.name;
-  record.backend = name(variant.backend);
-  record.device = job.device->info().name;
+  record.backend = name(job.device->backend);
+  record.device = job.device->name;
   record.repeatability = name(variant.repeatability);
   record.repro = repro_line(job, options);
+  return record;
+}
+
+void add_declarations(Record& record, const Job& job) {
+  record.numerics = str(job.variant->numerics(job.problem));
+  if (job.variant->workspace) record.workspace_bytes = job.variant->workspace(job.problem).bytes;
+}
+
+void judge_checks(Record& record) {
+  record.status = Status::passed;
+  for (const Check& check : record.checks) {
+    if (check.status == Status::passed || record.status == Status::failed) continue;
+    record.status = check.status;
+    record.reason = check.family.empty()
+                        ? check.reason
+                        : fmt::format("{} (family {}, seed {}, check {})", check.reason,
+                                      check.family, check.seed, check.kind);
+  }
+}
+
+Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const Variant& variant = *job.variant;
+  const Job described = {job.problem, job.variant, &job.device->info()};
+  Record record = begin_record(described, options);
+  begin_stages();
   try {
+    if (!job.device->lost().empty())
+      throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
     record.numerics = str(variant.numerics(job.problem));
     const int arch = job.device->info().arch;
-    if (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)) {
+    const bool has_arch = job.device->info().backend != Backend::cpu;
+    if (has_arch &&
+        (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch))) {
       record.status = Status::unsupported;
       record.reason = fmt::format(
           "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
@@ -165,12 +196,27 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
       record.status = Status::unsupported;
       record.reason = why;
     } else {
-      if (variant.workspace) record.workspace_bytes = variant.workspace(job.problem).bytes;
+      add_declarations(record, described);
       verify_and_time(job, oracle, options, record);
+    }
+  } catch (const DeviceLost& lost) {
+    record_loss(job, lost, record);
+  } catch (const EnvironmentError& error) {
+    record.status = Status::error;
+    record.reason = error.what();
+    // It may be the echo of a fault in an earlier launch of this case: the device knows.
+    try {
+      if (job.device->lost().empty()) job.device->synchronize();
+    } catch (const DeviceLost& lost) {
+      record_loss(job, lost, record);
+    } catch (const std::exception&) {
     }
   } catch (const std::exception& error) {
     record.status = Status::error;
     record.reason = error.what();
+  } catch (...) {
+    record.status = Status::error;
+    record.reason = "threw something that is no std::exception";
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return record;

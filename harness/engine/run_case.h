@@ -19,7 +19,15 @@
 
 namespace assay {
 
-struct Case {
+// What is to be run, said without opening anything.
+struct Job {
+  Problem problem;
+  const Variant* variant = nullptr;
+  const DeviceInfo* device = nullptr;
+  bool is_liar = false;  // the variant is one of liars()
+};
+
+struct Case {  // a Job whose device is open
   Problem problem;
   const Variant* variant = nullptr;
   Device* device = nullptr;
@@ -38,7 +46,13 @@ struct RunOptions {
 // Never throws for what a variant or a device does: that becomes the record's status and reason.
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options);
 
-// The command that runs this case again, alone.
-std::string repro_line(const Case& job, const RunOptions& options);
+// What the record of a case says before it has run: what, where and how to run it again, with the
+// status error.
+Record begin_record(const Job& job, const RunOptions& options);
+// Adds what the variant declares for this problem. Throws what the variant throws.
+void add_declarations(Record& record, const Job& job);
+
+// The first check that did not pass says the record's status and reason.
+void judge_checks(Record& record);
 
 }  // namespace assay

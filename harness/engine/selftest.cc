@@ -182,8 +182,8 @@ class Selftest {
 }  // namespace
 
 std::set<std::string> kinds_on(const Device& device) {
-  std::set<std::string> kinds = {"interval", "exact",     "bias",   "relation", "repeat", "batch",
-                                 "isolation", "inputs",   "guards", "stream",   "power"};
+  std::set<std::string> kinds = {"interval",  "exact",  "bias",   "relation", "repeat", "batch",
+                                 "isolation", "inputs", "guards", "stream",   "power"};
   if (device.has_fences()) kinds.insert("fence");
   if (!device.clock().empty()) kinds.insert({"after_timing", "fresh"});
   if (device.info().backend == Backend::cuda) kinds.insert("replay");

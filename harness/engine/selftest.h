@@ -1,6 +1,6 @@
 // The self-test of verification: every liar of the corpus must be rejected, by the checks that it
-// names, at every seed; no correct variant may be. What it finds are numbers; selftest_report.h makes
-// them readable.
+// names, at every seed; no correct variant may be. What it finds are numbers; selftest_report.h
+// makes them readable.
 #pragma once
 
 #include <cstdint>
@@ -46,11 +46,11 @@ struct Elements {  // of one output in one dtype
 struct SelftestResult {
   std::vector<LiarResult> liars;
   int correct_runs = 0;
-  std::vector<Record> accused;                     // correct variants that were rejected
-  std::map<Elements, std::int64_t> elements;       // judged against an interval or to the bit
-  std::map<std::string, std::vector<double>> used; // family -> largest utilisation of each check, of
-                                                   // correct variants
-  std::set<std::string> checks;                    // kinds that this backend has
+  std::vector<Record> accused;                      // correct variants that were rejected
+  std::map<Elements, std::int64_t> elements;        // judged against an interval or to the bit
+  std::map<std::string, std::vector<double>> used;  // family -> largest utilisation of each check,
+                                                    // of correct variants
+  std::set<std::string> checks;  // kinds that this backend has
 
   std::int64_t total_elements() const;
   double largest_used() const;

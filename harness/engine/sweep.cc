@@ -6,10 +6,8 @@
 #include <set>
 
 #include "harness/core/error.h"
-#include "harness/core/host.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
-#include "harness/engine/verify.h"
 
 namespace assay {
 namespace {
@@ -27,7 +25,7 @@ std::vector<Backend> usable_backends(const std::vector<std::string>& globs) {
   return result;
 }
 
-std::unique_ptr<Device> open_device(Backend backend, int index) {
+DeviceInfo choose_device(Backend backend, int index) {
   Platform* platform = find_platform(backend);
   if (!platform) {
     std::vector<std::string> built;
@@ -45,7 +43,7 @@ std::unique_ptr<Device> open_device(Backend backend, int index) {
     throw UsageError(fmt::format(
         "backend {} has no device {}: it has {} (see `assay list devices`)", name(backend), index,
         count == 1 ? "only device 0" : fmt::format("devices 0 to {}", count - 1)));
-  return platform->open(chosen);
+  return devices[static_cast<std::size_t>(chosen)];
 }
 
 void require_known(const std::string& glob) {
@@ -68,19 +66,19 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
   const auto backends =
       selection.backends.empty() ? usable_backends(selection.globs) : selection.backends;
   for (const Backend backend : backends)
-    plan.devices.push_back(open_device(backend, selection.device));
+    plan.devices.push_back(choose_device(backend, selection.device));
   for (const Problem& problem : problems) {
-    for (const auto& device : plan.devices) {
+    for (const DeviceInfo& device : plan.devices) {
       for (const Variant* variant : variants()) {
         const bool wanted =
             std::any_of(selection.globs.begin(), selection.globs.end(),
                         [&](const std::string& glob) { return matches(*variant, glob); });
-        if (wanted && variant->op == problem.op && variant->backend == device->info().backend)
-          plan.cases.push_back({problem, variant, device.get()});
+        if (wanted && variant->op == problem.op && variant->backend == device.backend)
+          plan.jobs.push_back({problem, variant, &device});
       }
     }
   }
-  if (plan.cases.empty()) {
+  if (plan.jobs.empty()) {
     std::vector<std::string> where;
     for (const Backend backend : backends) where.emplace_back(name(backend));
     throw UsageError(fmt::format(
@@ -90,14 +88,10 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
   return plan;
 }
 
-void run_sweep(const Plan& plan, const RunOptions& options, Observer& observer) {
-  Oracle oracle(available_memory());
-  TwinOutputs twins;
-  RunOptions each = options;
-  each.verify.twins = &twins;
-  for (std::size_t i = 0; i < plan.cases.size(); ++i) {
-    observer.begin_case(plan.cases[i], i);
-    observer.end_case(run_case(plan.cases[i], oracle, each), i);
+void run_sweep(const Plan& plan, const RunOptions& options, Runner& runner, Observer& observer) {
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    observer.begin_case(plan.jobs[i], i);
+    observer.end_case(runner.run(plan.jobs[i], options), i);
   }
 }
 

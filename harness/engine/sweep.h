@@ -2,12 +2,11 @@
 // other.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/backend/backend.h"
-#include "harness/engine/run_case.h"
+#include "harness/engine/runner.h"
 
 namespace assay {
 
@@ -19,11 +18,11 @@ struct Selection {
 };
 
 struct Plan {
-  std::vector<Case> cases;  // problem by problem, so that variants share references
-  std::vector<std::unique_ptr<Device>> devices;
+  std::vector<Job> jobs;  // problem by problem, so that variants share references
+  std::vector<DeviceInfo> devices;
 };
 
-// Opens the devices and pairs every problem with every selected variant. Throws UsageError for a
+// Pairs every problem with every selected variant. Throws UsageError for a
 // glob without a variant, a backend or device that is not there, or when nothing matches: an empty
 // sweep must not look like a success.
 Plan make_plan(const std::vector<Problem>& problems, const Selection& selection);
@@ -31,11 +30,11 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void begin_case(const Case& job, std::size_t index) = 0;
+  virtual void begin_case(const Job& job, std::size_t index) = 0;
   virtual void end_case(const Record& record, std::size_t index) = 0;
 };
 
 // Runs the cases in order; each record is handed over as soon as it exists.
-void run_sweep(const Plan& plan, const RunOptions& options, Observer& observer);
+void run_sweep(const Plan& plan, const RunOptions& options, Runner& runner, Observer& observer);
 
 }  // namespace assay

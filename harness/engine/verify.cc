@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
@@ -143,6 +144,7 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
   set.poison(poison);
   device_.synchronize();
   try {
+    const KernelStage stage("a launch", family, seed);
     set.launch()(device_.stream());
     device_.synchronize();
   } catch (const KernelFault& fault) {

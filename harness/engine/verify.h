@@ -28,6 +28,9 @@ struct TwinOutputs {
   std::map<std::string, std::vector<std::byte>> outputs;  // by variant, family, seed and output
 };
 
+// The check, and the stage of a process that does not survive it.
+inline constexpr const char* kFence = "fence";
+
 struct VerifyOptions {
   Execution execution;           // an empty schedule: all that the device has, in turn
   TwinOutputs* twins = nullptr;  // where outputs are kept to be compared, if they are

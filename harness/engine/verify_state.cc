@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 
+#include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/host.h"
 #include "harness/engine/verify.h"
@@ -23,6 +24,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
   if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
   verify_stream(subject);
 
+  const KernelStage stage("launches as a graph, and beside other work", family.name, seed);
   const auto again = [&](const std::string& kind, const std::string& how, const auto& launch) {
     set.poison(kPoisons[1]);
     device_.synchronize();
@@ -56,6 +58,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
 void Verifier::verify_stream(Subject subject) {
   constexpr std::int64_t kLooked = 1 << 20;  // bytes of each output
   constexpr auto kGrace = std::chrono::milliseconds(5);
+  const KernelStage stage("a launch while its stream is held", subject.family->name, subject.seed);
   BufferSet& set = this->set();
   set.poison(kPoisons[1]);
   device_.synchronize();
@@ -119,8 +122,8 @@ void Verifier::verify_fences(const Family& family, std::uint64_t seed) {
   for (const Fence side : {Fence::after, Fence::before}) {
     BufferSet set(device_, variant_, problem_, {.fence = side});
     set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
-    if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
-    judge_outputs("fence", subject);
+    if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_, kFence)) return;
+    judge_outputs(kFence, subject);
   }
 }
 

@@ -13,6 +13,7 @@
 #include <numeric>
 #include <thread>
 
+#include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/parallel.h"
 #include "kernels/simt/block.h"
@@ -143,7 +144,10 @@ void watch_launches() {
     Launch* launch = state.launch;
     if (launch == nullptr) continue;
     const std::uint64_t now = launch->progress;
-    if (now != last || launch->number != number) idle = 0;
+    if (now != last || launch->number != number) {
+      idle = 0;
+      note_progress();
+    }
     last = now, number = launch->number;
     idle += 0.05;
     if (idle < state.timeout) continue;

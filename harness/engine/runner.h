@@ -1,0 +1,31 @@
+// Runner is a way of running cases: in this process, or (harness/worker) in one that may die of it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "harness/engine/run_case.h"
+#include "harness/engine/verify.h"
+
+namespace assay {
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  virtual Record run(const Job& job, const RunOptions& options) = 0;
+};
+
+// Keeps references, twins' outputs and devices, which are opened when first used.
+class InProcess final : public Runner {
+ public:
+  InProcess();
+  Record run(const Job& job, const RunOptions& options) override;
+
+ private:
+  Oracle oracle_;
+  TwinOutputs twins_;
+  std::map<std::pair<Backend, int>, std::unique_ptr<Device>> devices_;
+};
+
+}  // namespace assay
