@@ -144,7 +144,6 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
   set.poison(poison);
   device_.synchronize();
   try {
-    const KernelStage stage("a launch", family, seed);
     set.launch()(device_.stream());
     device_.synchronize();
   } catch (const KernelFault& fault) {
