@@ -35,6 +35,15 @@ void attnres_fwd_fill(benchmark::State& state) {
   count(state, data.problem);
 }
 
+// Of a family by its place in the contract.
+void attnres_fwd_family(benchmark::State& state) {
+  Data data(attnres_testing::make_problem({9, 1, 256, 7168}, DType::bf16, DType::bf16, false));
+  const Family& family = Data::op().families[static_cast<std::size_t>(state.range(0))];
+  for (auto _ : state) family.fill(data.problem, 1, data.inputs);
+  count(state, data.problem);
+  state.SetLabel(family.name);
+}
+
 constexpr int kF32 = static_cast<int>(DType::f32), kF16 = static_cast<int>(DType::f16),
               kBf16 = static_cast<int>(DType::bf16);
 
@@ -53,6 +62,8 @@ BENCHMARK(attnres_fwd_fill)
     ->Args({kF16, 9, 1, 256, 7168})
     ->Args({kBf16, 9, 1, 256, 7168})
     ->UseRealTime();
+
+BENCHMARK(attnres_fwd_family)->DenseRange(0, 14)->UseRealTime();
 
 }  // namespace
 }  // namespace assay

@@ -101,6 +101,26 @@ void fill_weights(const Problem& problem, std::uint64_t seed, const Tensors& inp
   if (g_tensor) store_floats(*g_tensor, g);
 }
 
+// Codes from random bits: a magnitude in [1, largest] units and a sign.
+struct Encode {
+  template <Isa>
+  static ASSAY_INLINE void run(const std::uint32_t* bits, std::int64_t count, std::uint32_t largest,
+                               float unit, float* out) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto code = static_cast<std::int32_t>(1 + ((bits[i] & 0xffff) * largest >> 16));
+      out[i] = unit * static_cast<float>(bits[i] >> 31 != 0 ? -code : code);
+    }
+  }
+};
+
+template <class T>
+struct Store {
+  template <Isa>
+  static ASSAY_INLINE void run(const float* values, std::int64_t count, T* out) {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = narrow<T>(values[i]);
+  }
+};
+
 void fill_exact(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
   fill_weights(problem, seed, inputs);
   const Size size(problem);
@@ -123,10 +143,7 @@ void fill_exact(const Problem& problem, std::uint64_t seed, const Tensors& input
             const std::uint32_t largest = (256u >> k) - 1;
             const float unit = std::ldexp(1.0f, k - 7);
             random_bits({seed, kV}, row * size.dim, size.dim, bits);
-            for (std::size_t d = 0; d < dim; ++d) {
-              const auto code = static_cast<std::int32_t>(1 + ((bits[d] & 0xffff) * largest >> 16));
-              x[d] = unit * static_cast<float>(bits[d] >> 31 != 0 ? -code : code);
-            }
+            run_simd<Encode>(static_cast<const std::uint32_t*>(bits), size.dim, largest, unit, x);
             for (std::int64_t d = keys.first; d < size.dim; d += keys.step) x[d] = 0;
             for (std::int64_t j = 0; j < keys.classes; ++j) {
               if (wins(size, seed, n, t, j)) continue;
@@ -134,7 +151,7 @@ void fill_exact(const Problem& problem, std::uint64_t seed, const Tensors& input
               x[d] = -2 * sign(seed, d);
             }
             T* const out = v.as<T>() + row * size.dim;
-            for (std::size_t d = 0; d < dim; ++d) out[d] = narrow<T>(x[d]);
+            run_simd<Store<T>>(static_cast<const float*>(x), size.dim, out);
           }
         });
   });

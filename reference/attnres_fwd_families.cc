@@ -163,22 +163,23 @@ void fill_large_logits(const Problem& problem, std::uint64_t seed, const Tensors
                });
 }
 
-// Steps of 8 (less for many sources, so that all lie within ±120).
+// Steps of 8 (less for many sources, so that all lie within ±123), about 3.
 void fill_rising_falling(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
   const auto last = static_cast<double>(problem.dim("N") - 1);
   const double step = std::min(8.0, 240 / std::max(last, 1.0));
-  fill_steered(problem, seed, inputs, {.reach = step * last / 2 + 2, .noise = 0.5f},
+  fill_steered(problem, seed, inputs, {.reach = step * last / 2 + 6, .noise = 0.5f},
                [&](std::int64_t n, std::int64_t t) {
-                 const double logit = step * (static_cast<double>(n) - last / 2);
+                 const double logit = step * (static_cast<double>(n) - last / 2) + 3;
                  return t % 2 == 0 ? logit : -logit;
                });
 }
 
-// Equal logits of 18, 0 or -18 but for the rounding of V.
+// Equal logits of 18, 3 or -18 but for the rounding of V.
 void fill_near_ties(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
-  fill_steered(
-      problem, seed, inputs, {.reach = 20, .scaled = true},
-      [](std::int64_t, std::int64_t t) { return 18.0 - 18.0 * static_cast<double>(t % 3); });
+  fill_steered(problem, seed, inputs, {.reach = 20, .scaled = true},
+               [](std::int64_t, std::int64_t t) {
+                 return t % 3 == 0 ? 18.0 : t % 3 == 1 ? 3.0 : -18.0;
+               });
 }
 
 // The others weigh e^-12 = 6e-6, give or take e².
@@ -293,7 +294,7 @@ std::vector<Family> families() {
        fill_large_logits, steered_inapplicable},
       {"rising_falling", "logits rise or fall over the sources by steps of 8: rescaling decides",
        fill_rising_falling, steered_or_one_source},
-      {"near_ties", "logits of all sources equal but for a few roundings, at 18, 0 and -18",
+      {"near_ties", "logits of all sources equal but for a few roundings, at 18, 3 and -18",
        fill_near_ties, steered_or_one_source},
       {"cancellation", "sources in pairs x, -x of almost equal weights", fill_cancellation,
        one_source},
