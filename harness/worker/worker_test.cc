@@ -57,8 +57,10 @@ int overflow(int depth) {
   return depth == deepest ? 0 : overflow(depth + 1) + frame[0];
 }
 
+volatile std::uintptr_t nowhere = 0x10;
+
 // NOLINTNEXTLINE(performance-no-int-to-ptr): nobody's address
-void crash() { *reinterpret_cast<volatile int*>(std::uintptr_t{0x10}) = 1; }
+void crash() { *reinterpret_cast<volatile int*>(nowhere) = 1; }
 
 [[noreturn]] void hang() {
   for (volatile int i = 0;;) i = 1 - i;
