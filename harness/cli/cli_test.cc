@@ -76,6 +76,7 @@ TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
       {"run quick --backend gpu", "unknown backend `gpu`, did you mean `cpu`?"},
       {"run quick --variant '*@cpu' --backend simt", "simt"},
       {"run quick --seed x", "--seed"},
+      {"worker", "`assay worker` is what `assay run` starts"},
       {"report /nonexistent.jsonl", "cannot read /nonexistent.jsonl"},
       {"list variant", "nothing to list named `variant`, did you mean `variants`?"},
       {"list families attnres_fw", "unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
@@ -171,8 +172,8 @@ TEST_CASE("help shows examples and exit codes") {
   CHECK(help.code == 0);
   CHECK(contains(help.text, "Examples:"));
   CHECK(contains(help.text, "Exit code: 0 all good"));
-  for (const char* option :
-       {"--variant", "--backend", "--device", "--verify-only", "--seed", "--out"})
+  for (const char* option : {"--variant", "--backend", "--device", "--verify-only", "--seed",
+                             "--out", "--in-process", "--timeout"})
     CHECK(contains(assay("run --help").text, option));
 }
 
@@ -200,11 +201,13 @@ TEST_CASE("the CUDA sources run on the CPU, are verified and never timed") {
   // A glob that names simt is enough; a device of another architecture has its own limits.
   CHECK(assay("run " + problem + "--variant fused@simt --device 1 --schedule starve").code == 0);
   CHECK(assay("run " + problem + "--backend simt --schedule sideways").code == 2);
-  const Outcome trace =
-      assay("run " + problem + "--variant fused@simt --schedule ascending --trace 0");
-  CHECK(contains(trace.text, "sync_threads at kernels/attnres_fwd/fused.cu:"));
-  CHECK(contains(trace.text,
-                 "warp 0 lanes 0xffffffff: warp_sum_each at kernels/attnres_fwd/fused.cu:"));
+  for (const char* where : {"", " --in-process"}) {
+    const Outcome trace =
+        assay("run " + problem + "--variant fused@simt --schedule ascending --trace 0" + where);
+    CHECK(contains(trace.text, "sync_threads at kernels/attnres_fwd/fused.cu:"));
+    CHECK(contains(trace.text,
+                   "warp 0 lanes 0xffffffff: warp_sum_each at kernels/attnres_fwd/fused.cu:"));
+  }
 }
 
 TEST_CASE("the self-test of twins shows each check, its bound and the largest error") {

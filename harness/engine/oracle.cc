@@ -7,6 +7,7 @@
 
 #include "harness/core/black_box.h"
 #include "harness/core/registry.h"
+#include "harness/engine/contract.h"
 
 namespace assay {
 namespace {
@@ -84,6 +85,12 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   const HostStage stage("computing the reference of family " + family);
   auto made = std::make_shared<const std::vector<Expected>>(
       op_of(problem).reference(problem, from->tensors, numerics));
+  if (op_of(problem).find_family(family)->exact.empty()) {
+    for (const Expected& output : *made) {
+      if (const std::string wrong = contract_error(output, numerics); !wrong.empty())
+        throw std::logic_error("the contract of " + problem.op + " is wrong: " + wrong);
+    }
+  }
   Entry entry;
   entry.key = key;
   entry.expected = made;

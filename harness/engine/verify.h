@@ -50,8 +50,8 @@ class Verifier {
   // ends the family.
   void verify(const Family& family, std::uint64_t seed, std::size_t runs = 2);
 
-  // Each on the inputs of (family, seed).
-  void verify_relations(const Family& family, std::uint64_t seed);
+  // Each on the inputs of (family, seed), relations that are for other families on those.
+  void verify_relations(const Family& usual, std::uint64_t seed);
   void verify_batch(const Family& family, std::uint64_t seed);
   void verify_state(const Family& family, std::uint64_t seed);  // stream, graph, contention
   // Ends the process where a kernel leaves its buffers: call it last, and where that may happen.

@@ -31,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTickMilliseconds = 50;
 constexpr double kStartLimit = 120;  // seconds; a debug build on a busy machine is slow to load
 constexpr double kEndLimit = 10;     // to close devices
-// What simt finds out about a kernel that hangs is worth waiting for.
-constexpr double kSimtMargin = 2;
+// What simt finds out about a kernel that hangs, place by place, is worth waiting for.
+constexpr double kSimtMargin = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -91,12 +91,14 @@ std::string describe_stage(const BlackBox& box) {
 }
 
 std::string describe_death(int status, const BlackBox& box) {
-  if (WIFEXITED(status))
+  // A sanitizer makes an exit of a signal.
+  const int noted = box.signal;
+  if (WIFEXITED(status) && noted == 0)
     return fmt::format("ended its process with exit code {}", WEXITSTATUS(status));
-  const int signal = WTERMSIG(status);
+  const int signal = WIFEXITED(status) ? noted : WTERMSIG(status);
   std::string text = name_of_signal(signal);
   if (signal == SIGKILL) text += ": killed from outside, perhaps for want of memory";
-  if (box.signal == signal && box.has_address) text += ": " + describe_fault(box);
+  if (noted == signal && box.has_address) text += ": " + describe_fault(box);
   if (signal == SIGABRT && box.words[0] != 0) text += std::string(": ") + box.words;
   return text;
 }

@@ -35,6 +35,7 @@ BlackBox& open_black_box() {
 int worker_main() {
   use_black_box(open_black_box());
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // an interrupted sweep leaves nothing running
+  prctl(PR_SET_NAME, "assay worker");
   for (const int descriptor : {kSocket, kBlackBox}) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   install_last_words();
   InProcess runner;

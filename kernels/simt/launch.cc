@@ -122,6 +122,10 @@ void on_hang(int, siginfo_t*, void* context) {
 #endif
   Block& block = *current->block;
   if (!block.launch().hung) return;
+  // Looking up places takes longer than a tick, and the next signal finds this one at work.
+  static thread_local std::uint32_t handled = 0;
+  if (handled == block.launch().number) return;
+  handled = block.launch().number;
   const int thread = current->index();
   block.thread(thread).state = State::polling;
   block.thread(thread).operation = "a loop";
