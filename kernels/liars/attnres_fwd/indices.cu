@@ -35,7 +35,7 @@ struct NextTokenOfLastSource : Correct {
 };
 ASSAY_WRONG(next_token_of_last_source, NextTokenOfLastSource,
             .bug = "the last source is read one token ahead", .caught_by = {"interval"},
-            .problem = "attnres_fwd N=1 Q=1 T=2 D=8");
+            .problem = "attnres_fwd N=2 Q=1 T=2 D=8");
 
 struct ScoresFirstToken : Correct {
   ASSAY_DEVICE static std::int64_t scored_row(const Arguments& a, int n, std::int64_t,
@@ -62,7 +62,7 @@ struct OutputTokensOuter : Correct {
   }
 };
 ASSAY_WRONG(output_tokens_outer, OutputTokensOuter, .bug = "writes O as (T, Q, D)",
-            .caught_by = {"interval"}, .problem = "attnres_fwd N=1 Q=2 T=3 D=8");
+            .caught_by = {"interval"}, .problem = "attnres_fwd N=2 Q=2 T=3 D=8");
 
 struct SwapsNeighbours : Correct {
   ASSAY_DEVICE static std::int64_t output(const Arguments& a, int q, std::int64_t t, int d) {

@@ -194,7 +194,7 @@ struct AssumesAlignment : Correct {
   }
 };
 ASSAY_WRONG(assumes_alignment, AssumesAlignment, .bug = "16-byte loads of rows that begin anywhere",
-            .caught_by = {"misaligned"}, .problem = "attnres_fwd N=1 Q=1 T=2 D=33");
+            .caught_by = {"misaligned"}, .problem = "attnres_fwd N=2 Q=1 T=2 D=33");
 #endif
 
 struct ShiftsTooFar : Correct {

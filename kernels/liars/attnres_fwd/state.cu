@@ -88,7 +88,7 @@ ASSAY_WRONG(runs_every_second_time, Correct,
             }));
 
 ASSAY_WRONG(half_grid_later, Correct, .bug = "later calls launch half of the blocks",
-            .caught_by = {"interval", "repeat"}, .problem = "attnres_fwd N=1 Q=1 T=2 D=8",
+            .caught_by = {"interval", "repeat"}, .problem = "attnres_fwd N=2 Q=1 T=2 D=8",
             .prepare = counting([](const Arguments& a, Stream stream, int call) {
               const std::int64_t blocks = call == 0 ? a.tokens : (a.tokens + 1) / 2;
               launch(attend<Correct>, grid(a, blocks, stream), a);

@@ -98,14 +98,14 @@ ASSAY_WRONG(
                             .plain = {"repeat"},
                             .race = {"uninitialised"},
                             .address = {"repeat"}}),
-    .problem = "attnres_fwd N=1 Q=1 T=3 D=8", .workspace = counter_workspace,
+    .problem = "attnres_fwd N=2 Q=1 T=3 D=8", .workspace = counter_workspace,
     .prepare = [](const Problem& p, const Buffers& buffers) {
       return prepare_ticket(p, buffers, static_cast<unsigned*>(buffers.workspace), {}, false);
     });
 
 ASSAY_WRONG(
     ticket_not_reset, Correct, .bug = "a work counter is cleared in prepare only",
-    .caught_by = {"interval", "repeat"}, .problem = "attnres_fwd N=1 Q=1 T=3 D=8",
+    .caught_by = {"interval", "repeat"}, .problem = "attnres_fwd N=2 Q=1 T=3 D=8",
     .prepare = [](const Problem& p, const Buffers& buffers) {
       const Own<unsigned> counter(1);
       return prepare_ticket(p, buffers, counter.get(), counter.memory, false);

@@ -80,7 +80,7 @@ struct DropsLastToken : Correct {
   }
 };
 ASSAY_WRONG(drops_last_token, DropsLastToken, .bug = "the last token is not computed",
-            .caught_by = {"interval"}, .problem = "attnres_fwd N=1 Q=1 T=2 D=8");
+            .caught_by = {"interval"}, .problem = "attnres_fwd N=2 Q=1 T=2 D=8");
 
 struct DropsPartialTile : Correct {
   ASSAY_DEVICE static bool skips(const Arguments& a, std::int64_t t) {
@@ -95,7 +95,7 @@ struct DropsLastQuery : Correct {
   ASSAY_DEVICE static int queries(const Arguments& a) { return max(a.queries - 1, 1); }
 };
 ASSAY_WRONG(drops_last_query, DropsLastQuery, .bug = "the last query is not computed",
-            .caught_by = {"interval"}, .problem = "attnres_fwd N=1 Q=2 T=3 D=8");
+            .caught_by = {"interval"}, .problem = "attnres_fwd N=2 Q=2 T=3 D=8");
 
 struct SkipsZeros : Correct {
   ASSAY_DEVICE static void store(const Arguments& a, std::int64_t i, float x) {
