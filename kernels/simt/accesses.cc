@@ -23,13 +23,13 @@ __attribute__((noinline)) void atomic_before(const void* address, int bytes, Ord
   // loop would hang.)
   if (order == Order::acquire || order == Order::acquire_release)
     self.block->suspend(State::polling, "an atomic access", place);
+  race::atomic_publishes(self, address, order == Order::release || order == Order::acquire_release);
 }
 
 __attribute__((noinline)) void atomic_after(const void* address, int, Order order, bool changed) {
   Thread& self = *current;
   if (changed) self.block->launch().progress.fetch_add(1, std::memory_order_relaxed);
-  race::atomic_order(self, address, order == Order::acquire || order == Order::acquire_release,
-                     order == Order::release || order == Order::acquire_release);
+  race::atomic_observes(self, address, order == Order::acquire || order == Order::acquire_release);
 }
 
 int atomic_add(int* address, int value) { return std::atomic_ref(*address).fetch_add(value); }

@@ -443,26 +443,28 @@ void copy_ends(Block& block, Thread* thread, void* to, int bytes) {
   }
 }
 
-void atomic_order(Thread& thread, const void* address, bool acquires, bool releases) {
+void atomic_publishes(Thread& thread, const void* address, bool releases) {
   const std::scoped_lock lock(sync_mutex);
   if (sync_launch != thread.block->launch().number) {
     sync_launch = thread.block->launch().number;
     sync_objects().clear();
   }
-  Clock& clock = thread.clock;
-  const auto known = sync_objects().find(address);
-  if (known != sync_objects().end()) {
-    if (acquires) {
-      acquire(thread, known->second);
-    } else {
-      join(clock.pending, known->second);
-      clock.has_pending = true;
-    }
-  }
   if (releases) {
     release(thread, sync_objects()[address]);
-  } else if (clock.has_released) {
-    join(sync_objects()[address], clock.released);
+  } else if (thread.clock.has_released) {
+    join(sync_objects()[address], thread.clock.released);
+  }
+}
+
+void atomic_observes(Thread& thread, const void* address, bool acquires) {
+  const std::scoped_lock lock(sync_mutex);
+  const auto known = sync_objects().find(address);
+  if (known == sync_objects().end()) return;
+  if (acquires) {
+    acquire(thread, known->second);
+  } else {
+    join(thread.clock.pending, known->second);
+    thread.clock.has_pending = true;
   }
 }
 

@@ -93,7 +93,10 @@ void acquire(Thread& thread, const Knowledge& from);
 void release_copies(Block& block, Knowledge& to);  // the agent's
 void sync_all(Block& block);
 void fence(Thread& thread);
-void atomic_order(Thread& thread, const void* address, bool acquires, bool releases);
+// Before and after an atomic access. In this order: whoever reads what it wrote, on another OS
+// thread, must find what it publishes.
+void atomic_publishes(Thread& thread, const void* address, bool releases);
+void atomic_observes(Thread& thread, const void* address, bool acquires);
 // An asynchronous copy into shared memory begins (checked as a write) and ends (by the agent, or by
 // the thread).
 void copy_begins(Thread& thread, void* to, int bytes, const void* place);
@@ -114,7 +117,8 @@ inline void acquire(Thread&, const Knowledge&) {}
 inline void release_copies(Block&, Knowledge&) {}
 inline void sync_all(Block&) {}
 inline void fence(Thread&) {}
-inline void atomic_order(Thread&, const void*, bool, bool) {}
+inline void atomic_publishes(Thread&, const void*, bool) {}
+inline void atomic_observes(Thread&, const void*, bool) {}
 inline void copy_begins(Thread&, void*, int, const void*) {}
 inline void copy_ends(Block&, Thread*, void*, int) {}
 inline void watch(void*, std::int64_t) {}
