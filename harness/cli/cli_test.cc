@@ -82,7 +82,6 @@ TEST_CASE("wrong usage ends with exit code 2 and says what would be right") {
       {"list families attnres_fw", "unknown op `attnres_fw`, did you mean `attnres_fwd`?"},
       {"list ops attnres_fwd", "`list families attnres_fwd` does"},
       {"run 'attnres_fwd N=1 T=1 D=1 family=gausian'", "did you mean `gaussian`?"},
-      {"selftest", "part is required"},
       {"selftest twin", "no part of the self-test is named `twin`, did you mean `twins`?"},
       {"selftest twins --backend cpu", "backend `cpu` runs no CUDA sources"},
       {"selftest twins --backend smt", "unknown backend `smt`, did you mean `simt`?"},

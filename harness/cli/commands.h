@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/engine/measure.h"
+#include "harness/engine/runner.h"
 #include "harness/engine/suite.h"
 
 namespace assay {
@@ -35,6 +37,8 @@ struct RunArguments {
 };
 
 int run_command(const RunArguments& arguments);
+std::vector<Backend> parse_backends(const std::vector<std::string>& names);
+std::unique_ptr<Runner> make_runner(bool in_process);
 
 // ops, families, variants, suites, devices; empty: all. `op`: only the families of this one.
 int list_command(const std::string& what, const std::string& op);
@@ -47,12 +51,22 @@ struct ReportArguments {
 int report_command(const ReportArguments& arguments);
 
 struct SelftestArguments {
-  std::string part;                   // twins
+  std::string part;                   // liars, twins; empty: both
   std::vector<std::string> backends;  // names; empty: all that are here
-  std::vector<std::string> checks;    // globs; empty: all
+  std::vector<std::string> checks;    // of twins: globs; empty: all
+  // Of liars:
+  std::uint64_t seed = 1;
+  int seeds = 2;
+  double timeout = 10;
+  std::string suite = "selftest";  // for the correct variants
+  bool in_process = false;
+  std::string report;                  // Markdown; empty: none
+  std::vector<std::string> arguments;  // of the program, for the report
 };
 
 int selftest_command(const SelftestArguments& arguments);
+int selftest_twins(const SelftestArguments& arguments);
+int selftest_liars(const SelftestArguments& arguments);
 
 // ./suites first, then what lies beside the binary or was installed with it.
 SuitePath default_suite_path();

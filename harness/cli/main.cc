@@ -113,17 +113,40 @@ int run(int argc, char** argv) {
   assay::SelftestArguments selftest_arguments;
   CLI::App* selftest =
       app.add_subcommand("selftest", "Check Assay itself on this machine, a part at a time");
-  selftest
-      ->add_option("part", selftest_arguments.part,
-                   "twins: every instruction that kernels are written in, on simt and cuda, "
-                   "against its definition")
-      ->required();
+  selftest_arguments.arguments.assign(argv, argv + argc);
+  selftest->add_option(
+      "part", selftest_arguments.part,
+      "liars: verification, by kernels that are wrong on purpose, all of which must "
+      "be rejected, and by correct ones; twins: every instruction that kernels are "
+      "written in, on simt and cuda, against its definition (default: both)");
   selftest
       ->add_option("--backend", selftest_arguments.backends,
-                   "Only these backends: simt, cuda (default: all that are available)")
+                   "Only these backends: cpu, simt, cuda (default: all that are available)")
       ->type_name("NAME")
       ->delimiter(',');
-  selftest->add_option("--check", selftest_arguments.checks, "Only checks whose names match GLOB")
+  selftest->add_option("--seeds", selftest_arguments.seeds, "liars: so many seeds")
+      ->type_name("K")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  selftest->add_option("--seed", selftest_arguments.seed, "liars: the first seed")
+      ->type_name("S")
+      ->capture_default_str();
+  selftest
+      ->add_option("--suite", selftest_arguments.suite,
+                   "liars: the problems that correct variants run on")
+      ->type_name("SUITE")
+      ->capture_default_str();
+  selftest->add_option("--timeout", selftest_arguments.timeout, "liars: as for run")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86400.0))
+      ->capture_default_str();
+  selftest->add_flag("--in-process", selftest_arguments.in_process,
+                     "liars: without a worker process, hence without fences");
+  selftest->add_option("--report", selftest_arguments.report, "liars: write what is printed here")
+      ->type_name("FILE");
+  selftest
+      ->add_option("--check", selftest_arguments.checks,
+                   "twins: only checks whose names match GLOB")
       ->type_name("GLOB")
       ->delimiter(',');
 

@@ -1,6 +1,7 @@
 // assay run: suites and problems to verified, timed records.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -45,15 +46,7 @@ Selection selection_of(const RunArguments& arguments) {
   Selection selection;
   if (!arguments.variants.empty()) selection.globs = arguments.variants;
   selection.device = arguments.device;
-  for (const std::string& text : arguments.backends) {
-    const auto backend = parse_backend(text);
-    if (!backend)
-      throw UsageError(
-          fmt::format("unknown backend `{}`{}", text, suggestion(text, {"cpu", "simt", "cuda"})));
-    bool twice = false;
-    for (const Backend other : selection.backends) twice = twice || other == *backend;
-    if (!twice) selection.backends.push_back(*backend);
-  }
+  selection.backends = parse_backends(arguments.backends);
   return selection;
 }
 
@@ -75,12 +68,25 @@ class Recorder : public Observer {
   Counts counts_;
 };
 
+}  // namespace
+
+std::vector<Backend> parse_backends(const std::vector<std::string>& names) {
+  std::vector<Backend> backends;
+  for (const std::string& text : names) {
+    const auto backend = parse_backend(text);
+    if (!backend)
+      throw UsageError(
+          fmt::format("unknown backend `{}`{}", text, suggestion(text, {"cpu", "simt", "cuda"})));
+    if (std::find(backends.begin(), backends.end(), *backend) == backends.end())
+      backends.push_back(*backend);
+  }
+  return backends;
+}
+
 std::unique_ptr<Runner> make_runner(bool in_process) {
   if (in_process) return std::make_unique<InProcess>();
   return std::make_unique<Supervisor>();
 }
-
-}  // namespace
 
 int run_command(const RunArguments& arguments) {
   const std::vector<Problem> problems = all_problems(arguments.what);

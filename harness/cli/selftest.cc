@@ -1,223 +1,108 @@
-// assay selftest: whether Assay itself can be trusted on this machine. twins: every wrapper of
-// kernels/device on each backend, word by word against the definition of its instruction.
-#include <fmt/format.h>
+// assay selftest: whether Assay itself can be trusted on this machine, in parts. liars:
+// verification against kernels that are wrong on purpose.
+#include "harness/engine/selftest.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <map>
+#include <fstream>
 #include <memory>
-#include <optional>
 
 #include "harness/backend/backend.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/progress.h"
+#include "harness/cli/selftest_report.h"
 #include "harness/core/error.h"
+#include "harness/core/liar.h"
 #include "harness/core/registry.h"
-#include "harness/engine/twins.h"
+#include "harness/engine/environment.h"
 
 namespace assay {
 namespace {
 
-using Status = TwinResult::Status;
-
-constexpr Backend kTwins[] = {Backend::simt, Backend::cuda};
-
-// The devices of the backends that have a twin: those that were named, or all that are here. simt
-// imitates the architecture of the GPU that it is compared with.
-std::vector<std::unique_ptr<Device>> open_twins(const std::vector<std::string>& names) {
-  std::vector<Backend> wanted;
-  for (const std::string& text : names) {
-    const auto backend = parse_backend(text);
-    if (backend == Backend::cpu) {
-      throw UsageError("backend `cpu` runs no CUDA sources, so it has no twin, one of: simt, cuda");
-    }
-    if (!backend) {
-      throw UsageError(
-          fmt::format("unknown backend `{}`{}", text, suggestion(text, {"simt", "cuda"})));
-    }
-    wanted.push_back(*backend);
-  }
-  std::unique_ptr<Device> simt, cuda;
-  for (const Backend backend : kTwins) {
-    const bool named = std::find(wanted.begin(), wanted.end(), backend) != wanted.end();
-    if (!wanted.empty() && !named) continue;
-    Platform* platform = find_platform(backend);
-    if (!platform || platform->devices().empty()) {
-      const std::string why = platform ? platform->why_none() : "not built into this binary";
-      if (named) throw UsageError(fmt::format("backend {}: {}", name(backend), why));
-      fmt::print("{}: none, {}\n", name(backend), why);
-      continue;
-    }
-    if (backend == Backend::cuda) cuda = platform->open(0);
-    if (backend == Backend::simt) simt = platform->open(0);
-  }
-  if (simt && cuda) {
-    Platform* platform = find_platform(Backend::simt);
-    for (const DeviceInfo& info : platform->devices()) {
-      if (info.arch == cuda->info().arch) simt = platform->open(info.index);
-    }
-  }
+// The first device of each backend that was named, or of all that have one.
+std::vector<std::unique_ptr<Device>> open_devices(const std::vector<std::string>& names) {
+  const std::vector<Backend> named = parse_backends(names);
   std::vector<std::unique_ptr<Device>> devices;
-  for (std::unique_ptr<Device>* device : {&simt, &cuda}) {
-    if (*device) devices.push_back(std::move(*device));
-  }
-  for (const auto& device : devices) {
-    fmt::print("{}: {}\n", name(device->info().backend), device->info().name);
+  for (const Backend backend : {Backend::cpu, Backend::simt, Backend::cuda}) {
+    if (!named.empty() && std::find(named.begin(), named.end(), backend) == named.end()) continue;
+    Platform* platform = find_platform(backend);
+    if (platform && !platform->devices().empty()) {
+      devices.push_back(platform->open(0));
+    } else if (!named.empty()) {
+      throw UsageError(fmt::format("backend {}: {}", name(backend),
+                                   platform ? platform->why_none() : "not built into this binary"));
+    }
   }
   return devices;
 }
 
-// A line of the table: what each backend made of one check or refusal. The name comes before the
-// runs, so that one which hangs a GPU is known.
-class Line {
- public:
-  explicit Line(const std::string& title) {
-    fmt::print("{:<36}", title);
-    std::fflush(stdout);
-  }
-  void add(Backend backend, const TwinResult& result) {
-    fmt::print("{:<8}", name(result.status));
-    std::fflush(stdout);
-    if (result.status == Status::failed) fail(fmt::format("{}: {}", name(backend), result.text));
-    if (result.status == Status::unsupported) {
-      note(fmt::format("{}: {}", name(backend), result.text));
-    }
-  }
-  void note(const std::string& text) { notes_ += (notes_.empty() ? "" : "; ") + text; }
-  void fail(const std::string& text) { failures_.push_back(text); }
-  bool failed() const { return !failures_.empty(); }
-  void end() const {
-    fmt::print("{}\n", notes_);
-    for (const std::string& text : failures_) fmt::print("    {}\n", text);
-    std::fflush(stdout);
-  }
-
- private:
-  std::string notes_;
-  std::vector<std::string> failures_;
-};
-
-struct Count {
-  int checks = 0, failed = 0;
-  std::map<Backend, int> passed;
-};
-
-template <class T>
-const T* twin_on(const std::vector<const T*>& all, const std::string& title, Backend backend) {
-  for (const T* item : all) {
-    if (item->name == title && item->backend == backend) return item;
-  }
-  return nullptr;
+std::string title_of(const Device& device, const SelftestArguments& arguments,
+                     const Environment& environment) {
+  std::string title = fmt::format("Self-test on {}, {}, seeds {} to {}",
+                                  name(device.info().backend), device.info().name, arguments.seed,
+                                  arguments.seed + static_cast<std::uint64_t>(arguments.seeds) - 1);
+  std::string facts;
+  for (const auto& [key, value] : environment.facts)
+    facts += fmt::format("{}{}: {}", facts.empty() ? "" : "; ", key, value);
+  return title + "\n\n" + facts;
 }
-
-// Calls one(line, twins of that name by device) for each name that matches.
-template <class T, class F>
-void for_each_name(const std::vector<const T*>& all, const SelftestArguments& arguments,
-                   const std::vector<std::unique_ptr<Device>>& devices, Count& count,
-                   const F& one) {
-  std::string last;
-  for (const T* item : all) {
-    if (item->name == last) continue;
-    last = item->name;
-    bool matches = arguments.checks.empty();
-    for (const std::string& glob : arguments.checks) matches = matches || glob_match(glob, last);
-    if (!matches) continue;
-    std::vector<const T*> twins;
-    for (const auto& device : devices) {
-      twins.push_back(twin_on(all, last, device->info().backend));
-    }
-    Line line(last);
-    one(line, twins);
-    line.end();
-    ++count.checks;
-    if (line.failed()) ++count.failed;
-  }
-}
-
-void show_numbers(Line& line, const TwinCheck& check, const std::vector<TwinResult>& results,
-                  const std::vector<std::unique_ptr<Device>>& devices) {
-  if (check.bound > 0) {
-    std::string errors;
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      if (results[i].words.empty()) continue;
-      errors += fmt::format("{}{:.3g} on {}", errors.empty() ? "" : ", ", results[i].error,
-                            name(devices[i]->info().backend));
-    }
-    line.note(fmt::format("error {}, bound {:.3g} ({})", errors, check.bound, check.unit));
-  }
-  if (results.size() != 2 || results[0].words.empty() || results[1].words.empty()) return;
-  const TwinDifference difference = compare_twins(check, results[0].words, results[1].words);
-  if (difference.words == 0) return line.note("no differences");
-  line.note(fmt::format("{} of {} words differ", difference.words, check.outputs));
-  if (difference.ulps > 0) line.note(fmt::format("by up to {} ulp", difference.ulps));
-  if (check.bound > 0) line.note(fmt::format("{:.3g} ({})", difference.error, check.unit));
-}
-
-int test_twins(const SelftestArguments& arguments) {
-  const auto devices = open_twins(arguments.backends);
-  if (devices.empty()) throw UsageError("no backend with a twin is available");
-  Count count;
-  fmt::print("{:<36}", "check");
-  for (const auto& device : devices) fmt::print("{:<8}", name(device->info().backend));
-  fmt::print("\n");
-
-  const auto run = [&](Line& line, const auto& twins, auto&& run_on) {
-    std::vector<TwinResult> results;
-    for (std::size_t i = 0; i < devices.size(); ++i) {
-      const Backend backend = devices[i]->info().backend;
-      TwinResult result = {Status::failed, "this twin has no such check", 0, {}};
-      if (twins[i]) result = run_on(*twins[i], *devices[i]);
-      if (result.status == Status::passed) ++count.passed[backend];
-      line.add(backend, result);
-      results.push_back(std::move(result));
-    }
-    return results;
-  };
-  for_each_name(twin_checks(), arguments, devices, count, [&](Line& line, const auto& twins) {
-    const auto results = run(line, twins, run_twin_check);
-    for (const TwinCheck* twin : twins) {
-      if (twin) return show_numbers(line, *twin, results, devices);
-    }
-  });
-  for_each_name(twin_refusals(), arguments, devices, count, [&](Line& line, const auto& twins) {
-    const auto results = run(line, twins, run_twin_refusal);
-    const auto ran = [&](std::size_t i) {
-      return i < results.size() && results[i].status == Status::passed;
-    };
-    if (ran(0) && ran(1) && twins[0]->same_words && results[0].text != results[1].text) {
-      line.fail("the reasons differ:");
-      for (std::size_t i = 0; i < 2; ++i) {
-        line.fail(fmt::format("{}: {}", name(devices[i]->info().backend), results[i].text));
-      }
-    } else if (ran(0) || ran(1)) {
-      line.note(results[ran(0) ? 0 : 1].text);
-    }
-  });
-
-  if (count.checks == 0) throw UsageError("no check matches");
-  fmt::print("{} check{}:", count.checks, count.checks == 1 ? "" : "s");
-  for (const auto& device : devices) {
-    fmt::print(" {} passed on {},", count.passed[device->info().backend],
-               name(device->info().backend));
-  }
-  fmt::print(" {} failed\n", count.failed);
-  return count.failed == 0 ? kExitGood : kExitBad;
-}
-
-struct Part {
-  const char* name;
-  int (*test)(const SelftestArguments& arguments);
-};
-constexpr Part kParts[] = {{"twins", test_twins}};
 
 }  // namespace
 
-int selftest_command(const SelftestArguments& arguments) {
-  std::vector<std::string> names;
-  for (const Part& part : kParts) {
-    if (arguments.part == part.name) return part.test(arguments);
-    names.emplace_back(part.name);
+int selftest_liars(const SelftestArguments& arguments) {
+  std::ofstream file;
+  if (!arguments.report.empty()) {
+    file.open(arguments.report);
+    if (!file) throw UsageError("cannot write " + arguments.report);
   }
-  throw UsageError(fmt::format("no part of the self-test is named `{}`{}", arguments.part,
-                               suggestion(arguments.part, names)));
+  const SuitePath path = default_suite_path();
+  const std::vector<Problem> problems = load_suite(path.find(arguments.suite), path);
+  bool good = true;
+  for (const auto& device : open_devices(arguments.backends)) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
+    SelftestOptions options;
+    options.runner = runner.get();
+    options.seeds = arguments.seeds;
+    options.run.seed = arguments.seed;
+    options.run.fences = !arguments.in_process;
+    options.run.verify.execution.timeout = arguments.timeout;
+    const bool live = isatty(STDERR_FILENO) == 1;
+    int cases = 0;
+    options.progress = [&](const std::string& what) {
+      if (live) fmt::print(stderr, "\r\033[K[{}] {:.70}", ++cases, what);
+    };
+    const SelftestResult result = run_selftest(*device, problems, options);
+    if (live) fmt::print(stderr, "\r\033[K");
+    const Environment environment = describe_environment(arguments.arguments, {device->info()});
+    const std::string report = selftest_report(result, title_of(*device, arguments, environment));
+    fmt::print(
+        "{}\n{}, {}\n\n", report, result.good() ? "good" : "NOT GOOD",
+        format_duration(
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+    std::fflush(stdout);
+    if (file.is_open()) file << report << '\n';
+    good = good && result.good();
+  }
+  if (file.is_open() && !file.flush()) throw EnvironmentError("cannot write " + arguments.report);
+  return good ? kExitGood : kExitBad;
+}
+
+int selftest_command(const SelftestArguments& arguments) {
+  if (arguments.part == "liars") return selftest_liars(arguments);
+  if (arguments.part == "twins") return selftest_twins(arguments);
+  if (!arguments.part.empty())
+    throw UsageError(fmt::format("no part of the self-test is named `{}`{}", arguments.part,
+                                 suggestion(arguments.part, {"liars", "twins"})));
+  const int liars = selftest_liars(arguments);
+  SelftestArguments rest = arguments;  // the cpu backend runs no CUDA sources
+  std::erase(rest.backends, "cpu");
+  if (!arguments.backends.empty() && rest.backends.empty()) return liars;
+  return std::max(liars, selftest_twins(rest));
 }
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/core/host.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
 #include "harness/engine/allclose.h"
@@ -39,13 +40,6 @@ void count_elements(const Record& record, const Problem& problem, SelftestResult
   }
 }
 
-// A liar or control of the simt executor as a variant of this device.
-Variant on_device(const Variant& variant, const Device& device) {
-  Variant copy = variant;
-  copy.backend = device.info().backend;
-  return copy;
-}
-
 bool runs_on(const Variant& variant, const Device& device) {
   const Backend backend = device.info().backend;
   return variant.backend == (backend == Backend::cpu ? Backend::simt : backend);
@@ -66,13 +60,8 @@ void try_tolerances(const Variant& variant, Problem problem, Device& device, Ora
   BufferSet set(device, variant, problem);
   set.upload(oracle.inputs(problem, "gaussian", 1)->tensors);
   set.poison(0);
-  try {
-    set.launch()(device.stream());
-    device.synchronize();
-  } catch (const std::exception&) {
-    for (const NamedTolerance& tolerance : usual_tolerances()) result.close[tolerance.name] = false;
-    return;
-  }
+  set.launch()(device.stream());
+  device.synchronize();
   std::size_t at = 0;
   for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
     if (spec.role == Role::in) continue;
@@ -89,19 +78,17 @@ void try_tolerances(const Variant& variant, Problem problem, Device& device, Ora
 
 class Selftest {
  public:
-  Selftest(Device& device, Oracle& oracle, const SelftestOptions& options)
-      : device_(device), oracle_(oracle), options_(options) {
+  Selftest(Device& device, const SelftestOptions& options) : device_(device), options_(options) {
     result_.checks = kinds_on(device);
   }
 
-  void correct(const Variant& variant, const std::vector<Problem>& problems) {
+  void correct(const Variant& variant, bool is_control, const std::vector<Problem>& problems) {
     for (const Problem& problem : problems) {
       if (problem.op != variant.op) continue;
       RunOptions run = options_.run;
       run.seeds = options_.seeds;
       run.verify_only = true;
-      const Record record = options_.run_case({problem, &variant, &device_}, run);
-      if (options_.progress) options_.progress(record);
+      const Record record = this->run(variant, is_control, problem, run);
       if (record.status == Status::unsupported) continue;
       result_.correct_runs += options_.seeds;
       if (record.status != Status::passed) result_.accused.push_back(record);
@@ -112,7 +99,7 @@ class Selftest {
     }
   }
 
-  void liar(const Liar& liar, const Variant& variant) {
+  void liar(const Liar& liar) {
     LiarResult found;
     found.liar = &liar;
     std::vector<std::string> expected;
@@ -121,52 +108,64 @@ class Selftest {
     found.due = !expected.empty();
     for (const Problem& problem : problems_of(liar)) {
       for (int i = 0; i < options_.seeds; ++i) {
-        const Record record = run(variant, problem, expected, i);
-        if (options_.progress) options_.progress(record);
+        RunOptions run = options_.run;
+        run.seed += static_cast<std::uint64_t>(i);
+        // Only those that wait for it are worth the timing.
+        run.verify_only = !expects(expected, {"after_timing", "fresh"});
+        run.sampling = {.min_samples = kLiarPatience + 500,
+                        .min_seconds = 0,
+                        .max_seconds = 60,
+                        .max_samples = kLiarPatience + 1000};
+        const Record record = this->run(liar.variant, true, problem, run);
         if (record.status == Status::unsupported) continue;
         note(record, expected, found);
         count_elements(record, problem, result_);
       }
     }
-    // What lies outside of its buffers may end the process, which the usual tests would notice.
-    const bool deadly = std::any_of(expected.begin(), expected.end(), [](const std::string& kind) {
-      return kind == "fence" || kind == "hang" || kind == "stream";
-    });
-    if (!deadly) try_tolerances(variant, problems_of(liar).front(), device_, oracle_, found);
     result_.liars.push_back(std::move(found));
+  }
+
+  // In this process, hence last, and without those that may end it.
+  void tolerances() {
+    Oracle oracle(available_memory());
+    for (LiarResult& found : result_.liars) {
+      if (expects(found.liar->caught_by, {"fence", "hang", "stream", "out_of_bounds", "guards"}))
+        continue;
+      try {
+        try_tolerances(found.liar->variant, problems_of(*found.liar).front(), device_, oracle,
+                       found);
+      } catch (const std::exception&) {
+        found.close.clear();
+      }
+    }
   }
 
   SelftestResult take() { return std::move(result_); }
 
  private:
-  Record run(const Variant& variant, const Problem& problem,
-             const std::vector<std::string>& expected, int i) {
-    RunOptions run = options_.run;
-    run.seed += static_cast<std::uint64_t>(i);
-    // Only those that wait for it are worth the timing.
-    run.verify_only = std::none_of(expected.begin(), expected.end(), [](const std::string& kind) {
-      return kind == "after_timing" || kind == "fresh";
-    });
-    run.sampling = {.min_samples = kLiarPatience + 500,
-                    .min_seconds = 0,
-                    .max_seconds = 60,
-                    .max_samples = kLiarPatience + 1000};
-    return options_.run_case({problem, &variant, &device_}, run);
+  static bool expects(const std::vector<std::string>& kinds, const std::set<std::string>& any) {
+    return std::any_of(kinds.begin(), kinds.end(),
+                       [&](const std::string& kind) { return any.contains(kind); });
+  }
+
+  Record run(const Variant& variant, bool is_liar, const Problem& problem,
+             const RunOptions& options) {
+    if (options_.progress) options_.progress(variant.name + " on " + str(problem));
+    return options_.runner->run({problem, &variant, &device_.info(), is_liar}, options);
   }
 
   static void note(const Record& record, const std::vector<std::string>& expected,
                    LiarResult& found) {
     ++found.runs;
     std::set<std::string> kinds;
-    for (const Check& check : record.checks) {
-      if (check.status == Status::passed) continue;
-      kinds.insert(collapsed(check.kind));
-      found.example.try_emplace(collapsed(check.kind), check.reason);
-    }
-    if (record.status != Status::passed && kinds.empty()) {
-      kinds.insert(std::string(name(record.status)));
-      found.example.try_emplace(std::string(name(record.status)), record.reason);
-    }
+    const auto add = [&](const std::string& kind, const std::string& reason) {
+      kinds.insert(kind);
+      found.example.try_emplace(kind, reason);
+    };
+    for (const Check& check : record.checks)
+      if (check.status != Status::passed) add(collapsed(check.kind), check.reason);
+    if (record.status != Status::passed && kinds.empty())
+      add(std::string(name(record.status)), record.reason);
     if (record.status != Status::passed && record.status != Status::error) ++found.rejected;
     for (const std::string& kind : kinds) ++found.rejected_by[kind];
     for (const std::string& kind : expected)
@@ -174,7 +173,6 @@ class Selftest {
   }
 
   Device& device_;
-  Oracle& oracle_;
   const SelftestOptions& options_;
   SelftestResult result_;
 };
@@ -193,19 +191,19 @@ std::set<std::string> kinds_on(const Device& device) {
   return kinds;
 }
 
-SelftestResult run_selftest(Device& device, Oracle& oracle, const std::vector<Problem>& problems,
+SelftestResult run_selftest(Device& device, const std::vector<Problem>& problems,
                             const SelftestOptions& options) {
-  Selftest test(device, oracle, options);
+  Selftest test(device, options);
   for (const Variant* variant : variants())
-    if (variant->backend == device.info().backend) test.correct(*variant, problems);
+    if (variant->backend == device.info().backend) test.correct(*variant, false, problems);
   for (const Liar* liar : liars()) {
     if (!runs_on(liar->variant, device)) continue;
-    const Variant variant = on_device(liar->variant, device);
     if (liar->bug.empty())
-      test.correct(variant, problems_of(*liar));
+      test.correct(liar->variant, true, problems_of(*liar));
     else
-      test.liar(*liar, variant);
+      test.liar(*liar);
   }
+  test.tolerances();
   return test.take();
 }
 

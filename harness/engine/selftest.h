@@ -11,16 +11,15 @@
 #include <vector>
 
 #include "harness/core/liar.h"
-#include "harness/engine/run_case.h"
+#include "harness/engine/runner.h"
 
 namespace assay {
 
 struct SelftestOptions {
   RunOptions run;  // its seed is the first
   int seeds = 2;
-  // How a case is run: in this process, or in one that may die of it.
-  std::function<Record(const Case&, const RunOptions&)> run_case;
-  std::function<void(const Record&)> progress{};
+  Runner* runner = nullptr;
+  std::function<void(const std::string& what)> progress{};  // before each case
 };
 
 // What became of one liar over all its problems and seeds.
@@ -31,7 +30,8 @@ struct LiarResult {
   std::map<std::string, int> rejected_by;        // kind, relations as one -> runs
   std::map<std::string, int> missed;             // expected kind -> runs in which it said nothing
   std::map<std::string, std::string> example{};  // kind -> the first reason given
-  // The usual tolerance -> whether all its outputs pass, on gaussian inputs without g.
+  // The usual tolerance -> whether all its outputs pass, on gaussian inputs without g; nothing
+  // where it can't be run like that.
   std::map<std::string, bool> close{};
 
   bool survived() const { return due && rejected < runs; }
@@ -50,7 +50,7 @@ struct SelftestResult {
   std::map<Elements, std::int64_t> elements;        // judged against an interval or to the bit
   std::map<std::string, std::vector<double>> used;  // family -> largest utilisation of each check,
                                                     // of correct variants
-  std::set<std::string> checks;  // kinds that this backend has
+  std::set<std::string> checks;                     // kinds that this backend has
 
   std::int64_t total_elements() const;
   double largest_used() const;
@@ -62,9 +62,9 @@ struct SelftestResult {
 // The kinds of checks by which a backend can reject anything.
 std::set<std::string> kinds_on(const Device& device);
 
-// Runs the liars and controls that the device can run (cpu: those of the simt executor, as native
-// code), and its variants on `problems`.
-SelftestResult run_selftest(Device& device, Oracle& oracle, const std::vector<Problem>& problems,
+// Runs the liars and controls that the device can run (cpu: those of the simt executor, which times
+// and fences them), and its variants on `problems`. `device` is for what needs no verification.
+SelftestResult run_selftest(Device& device, const std::vector<Problem>& problems,
                             const SelftestOptions& options);
 
 }  // namespace assay

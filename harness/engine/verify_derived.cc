@@ -85,8 +85,7 @@ void Verifier::verify_relations(const Family& usual, std::uint64_t seed) {
                   static_cast<std::size_t>(std::min(same.spec.bytes(), tensor.spec.bytes())));
     }
     if (relation.inputs) relation.inputs(problem_, original->tensors, derived.tensors);
-    std::vector<Expected> expected =
-        copy(*oracle_.expected(problem_, family.name, seed, numerics));
+    std::vector<Expected> expected = copy(*oracle_.expected(problem_, family.name, seed, numerics));
     if (relation.expected) relation.expected(problem_, expected);
 
     BufferSet set(device_, variant_, problem);
