@@ -132,7 +132,7 @@ class Arena {
   std::int64_t overwritten() const;
   std::int64_t used() const { return used_; }  // bytes, without red zones
 
-  static constexpr std::size_t kBytes = 512 << 10;
+  static constexpr std::size_t kBytes = race::kSharedBytes;
 
  private:
   char* memory_;
