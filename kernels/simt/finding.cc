@@ -79,6 +79,6 @@ std::string place(const void* address) {
   return entry->second;
 }
 
-bool same_place(const void* a, const void* b) { return a == b || place(a) == place(b); }
+bool same_lines(const void* a, const void* b) { return place(a) == place(b); }
 
 }  // namespace assay::executor

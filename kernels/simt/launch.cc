@@ -141,7 +141,8 @@ void watch_launches() {
     const std::scoped_lock lock(state.mutex);
     Launch* launch = state.launch;
     if (launch == nullptr) continue;
-    const std::uint64_t now = launch->progress;
+    std::uint64_t now = 0;
+    for (const Progress& worker : launch->progress) now += worker.steps;
     if (now != last || launch->number != number) idle = 0;
     last = now, number = launch->number;
     idle += 0.05;
@@ -212,7 +213,7 @@ std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
   }
 }
 
-void work(Launch& launch) {
+void work(Launch& launch, Progress& progress) {
   Worker& worker = this_worker();
   const auto recycle = [&](std::size_t which) {
     worker.free.push_back(std::move(worker.live[which]));
@@ -226,7 +227,7 @@ void work(Launch& launch) {
     worker.live.push_back(std::move(worker.free.back()));
     worker.free.pop_back();
     ++launch.live_blocks;
-    worker.live.back()->begin(launch, block_in_order(launch, i));
+    worker.live.back()->begin(launch, block_in_order(launch, i), progress);
     return true;
   };
   bool idle = false;  // every live block waits for others
@@ -298,19 +299,20 @@ void launch(const Kernel& kernel, const Shape& shape) {
   state.trace = settings().trace;
   state.number = ++launches;
   state.resident = resident_blocks(shape.threads, shape.shared_bytes);
+  // A worker for each part; none takes more than one.
+  const std::int64_t workers =
+      std::min<std::int64_t>({num_threads(), shape.blocks, state.resident});
+  state.progress = std::vector<Progress>(static_cast<std::size_t>(workers));
   {
     const Watched watched(state);
     [[maybe_unused]] const Muted muted;
-    // A worker for each part; none takes more than one.
-    const std::int64_t workers =
-        std::min<std::int64_t>({num_threads(), shape.blocks, state.resident});
-    parallel_for(workers, 1, [&](std::int64_t, std::int64_t) {
+    parallel_for(workers, 1, [&](std::int64_t worker, std::int64_t) {
       {
         const std::scoped_lock lock(watch().mutex);
         watch().workers.push_back(pthread_self());
       }
       try {
-        work(state);
+        work(state, state.progress[static_cast<std::size_t>(worker)]);
       } catch (const std::exception& error) {
         state.report("environment", error.what());
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -31,13 +32,24 @@ std::atomic<std::uint64_t> changes{1};  // of the buffers, so far
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
 
 const std::pair<const std::uintptr_t, Allocation>* allocation_of(std::uintptr_t address) {
-  // Kernels stay with one allocation for long. The map does not change while they run, but for its
-  // own next kernel.
+  // Kernels stay with one allocation, or one gap between two, for long. The map does not change
+  // while they run, but for its own next kernel.
+  struct Latest {
+    std::uint64_t as_of = 0;
+    std::uintptr_t begin = 0, end = 0;
+    const std::pair<const std::uintptr_t, Allocation>* found = nullptr;
+  };
+  thread_local Latest latest;
+  if (latest.as_of == changes && address >= latest.begin && address < latest.end)
+    return latest.found;
   const auto& all = allocations();
-  auto next = all.upper_bound(address);
+  const auto next = all.upper_bound(address);
+  latest = {changes, 0, next == all.end() ? UINTPTR_MAX : next->first, nullptr};
   if (next == all.begin()) return nullptr;
-  --next;
-  return address < next->second.end ? &*next : nullptr;
+  const auto& before = *std::prev(next);
+  latest.begin = before.second.end;
+  if (address < before.second.end) latest = {changes, before.first, before.second.end, &before};
+  return latest.found;
 }
 
 // The last buffer that begins at or before the address, else the first.
@@ -88,6 +100,7 @@ bool in_buffer(const void* memory, std::int64_t bytes) {
 
 void add_allocation(void* memory, std::int64_t bytes) {
   allocations()[number(memory)] = {number(memory) + static_cast<std::uintptr_t>(bytes), {}};
+  ++changes;
 }
 
 void remove_allocation(void* memory) {

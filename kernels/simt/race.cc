@@ -165,7 +165,9 @@ __attribute__((noinline)) void add_reader(Cell& cell, const Access& now, const R
   const auto lock = table.lock();
   if (cell.readers == 0 || cell.readers >= table.lists.used) cell.readers = table.lists.add();
   std::vector<Access>& list = table.lists.lists[cell.readers];
-  for (auto other = list.rbegin(); other != list.rend(); ++other) {
+  // Those of the same block and time are among the latest.
+  const auto oldest = list.size() > kWarp ? list.rbegin() + kWarp : list.rend();
+  for (auto other = list.rbegin(); other != oldest; ++other) {
     if (other->same_epoch(now) && other->place == now.place) {
       other->lanes |= now.lanes;
       return;
