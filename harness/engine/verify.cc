@@ -53,6 +53,8 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
     schedules_ = {""};
   else if (!execution_.schedule.empty())
     schedules_ = {execution_.schedule};
+  const std::size_t families = std::max<std::size_t>(1, op_.families.size());
+  runs_ = std::max(std::size(kPoisons), (schedules_.size() + families - 1) / families);
   for (const TensorSpec& spec : tensor_specs(op_, problem)) {
     if (spec.role == Role::in) continue;
     Output output;
@@ -71,10 +73,11 @@ bool Verifier::passed() const {
 
 void Verifier::verify(BufferSet& set, const std::string& family, std::uint64_t seed) {
   set.upload(oracle_.inputs(problem_, family, seed)->tensors);
-  const std::size_t runs = std::max(std::size(kPoisons), schedules_.size());
-  for (std::size_t i = 0; i < runs; ++i) {
+  const std::size_t first =
+      (seed % schedules_.size()) * runs_ + std::exchange(dealt_, dealt_ + runs_);
+  for (std::size_t i = 0; i < runs_; ++i) {
     const unsigned char poison = kPoisons[i % std::size(kPoisons)];
-    if (!run(set, poison, schedules_[i % schedules_.size()], family, seed)) return;
+    if (!run(set, poison, schedules_[(first + i) % schedules_.size()], family, seed)) return;
     if (i == 0 && twins_ != nullptr) compare_twins(family, seed);
     if (i == 0 || variant_.repeatability != Repeatability::bitwise)
       judge_outputs("interval", family, seed);

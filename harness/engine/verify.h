@@ -29,11 +29,12 @@ class Verifier {
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
            Execution execution = {}, TwinOutputs* twins = nullptr);
 
-  // Runs the variant at least twice, and under each schedule, on the inputs of (family, seed), over
-  // outputs and workspace filled by turns with NaN and with large finite values. The first run is
-  // judged element by element; the others must repeat its bits, or, where the variant declares
-  // itself order-dependent, are judged as well. A KernelFault is a failed check of that kind, and
-  // ends the family.
+  // Runs the variant at least twice on the inputs of (family, seed), over outputs and workspace
+  // filled by turns with NaN and with large finite values. The schedules are dealt out among the
+  // families, by turns with the seed: a case takes each once, two seeds take all that a family has.
+  // The first run is judged element by element; the others must repeat its bits, or, where the
+  // variant declares itself order-dependent, are judged as well. A KernelFault is a failed check of
+  // that kind, and ends the family.
   void verify(BufferSet& set, const std::string& family, std::uint64_t seed);
 
   // Judges what the outputs of a set hold now, after timing on the inputs of (family, seed).
@@ -71,6 +72,8 @@ class Verifier {
   Execution execution_;
   TwinOutputs* twins_;
   std::vector<std::string> schedules_;  // one empty name where the device has no choice
+  std::size_t runs_ = 0;                // of a family
+  std::size_t dealt_ = 0;               // schedules so far
   std::vector<Output> outputs_;
   std::vector<Check> checks_;
 };
