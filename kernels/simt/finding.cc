@@ -67,10 +67,20 @@ std::string look_up(const void* address) {
   return command;
 }
 
+constinit thread_local int naming = 0;
+
+struct Naming {
+  Naming() { ++naming; }
+  ~Naming() { --naming; }
+};
+
 }  // namespace
+
+bool is_naming_place() { return naming > 0; }
 
 std::string place(const void* address) {
   if (address == nullptr) return "an unknown place";
+  const Naming here;
   static std::mutex mutex;
   static std::map<const void*, std::string> known;
   const std::scoped_lock lock(mutex);

@@ -10,6 +10,9 @@ namespace assay::executor {
 // out. Takes a tenth of a second for an address that has not been asked for before.
 std::string place(const void* address);
 
+// Whether this OS thread is in place(): it must not be interrupted there, and takes its time.
+bool is_naming_place();
+
 // Whether both are the same place in the source: compilers copy code.
 bool same_lines(const void* a, const void* b);
 inline bool same_place(const void* a, const void* b) { return a == b || same_lines(a, b); }

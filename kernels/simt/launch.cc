@@ -106,7 +106,8 @@ Watch& watch() {
 
 // On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.
 void on_hang(int, siginfo_t*, void* context) {
-  if (current == nullptr) return;
+  // A finding is being written: the hang's own, or another that comes first.
+  if (current == nullptr || is_naming_place()) return;
 #if defined(__x86_64__)
   const auto at =
       static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]) +
