@@ -79,6 +79,9 @@ struct BlockBarrier {
 
 // Lanes that have come to the same converge().
 struct Rendezvous {
+  Rendezvous() noexcept {
+  }  // the slots are filled as lanes come: zeros would cost more than the rest
+
   unsigned mask = 0, arrived = 0;
   const char* operation = nullptr;
   const void* place = nullptr;

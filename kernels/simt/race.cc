@@ -165,9 +165,10 @@ __attribute__((noinline)) void add_reader(Cell& cell, const Access& now, const R
   const auto lock = table.lock();
   if (cell.readers == 0 || cell.readers >= table.lists.used) cell.readers = table.lists.add();
   std::vector<Access>& list = table.lists.lists[cell.readers];
-  // Those of the same block and time are among the latest.
-  const auto oldest = list.size() > kWarp ? list.rbegin() + kWarp : list.rend();
-  for (auto other = list.rbegin(); other != oldest; ++other) {
+  // Those of the same block are the latest, but for what other OS threads add.
+  int foreign = 0;
+  for (auto other = list.rbegin(); other != list.rend() && foreign < 4; ++other) {
+    if (other->block != now.block) ++foreign;
     if (other->same_epoch(now) && other->place == now.place) {
       other->lanes |= now.lanes;
       return;
