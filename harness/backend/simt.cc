@@ -22,7 +22,8 @@ DeviceInfo describe(int index) {
   info.index = index;
   info.arch = model.arch;
   info.name = "simt sm_" + std::to_string(model.arch) + " on " + cpu_name();
-  // The race checker keeps a cell for every byte that kernels write.
+  // The race checker keeps cells of 64 bytes for all that kernels write, in the worst case one to a
+  // byte.
   info.memory_bytes = available_memory() / (executor::flavour() == "race" ? 128 : 1);
   info.cache_bytes = cpu::last_level_cache_bytes();
   info.facts = {

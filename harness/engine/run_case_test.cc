@@ -195,6 +195,47 @@ TEST_CASE("the scalar output is judged like the large one") {
   CHECK(contains(record.reason, "LSE[q=1, t=2] = "));
 }
 
+TEST_CASE("a case takes every schedule, or the one that is named") {
+  // A CPU device that claims a choice, and notes what it is asked for.
+  struct Scheduled final : Device {
+    std::unique_ptr<Device> cpu = find_platform(Backend::cpu)->open(0);
+    std::vector<std::string> asked;
+
+    const DeviceInfo& info() const override { return cpu->info(); }
+    void* allocate(std::int64_t bytes) override { return cpu->allocate(bytes); }
+    void release(void* memory) noexcept override { cpu->release(memory); }
+    void* allocate_fenced(std::int64_t, Fence) override { return nullptr; }
+    void release_fenced(void*) noexcept override {}
+    void upload(void* to, const void* from, std::int64_t n) override { cpu->upload(to, from, n); }
+    void download(void* to, const void* from, std::int64_t n) override {
+      cpu->download(to, from, n);
+    }
+    void copy(void* to, const void* from, std::int64_t n) override { cpu->copy(to, from, n); }
+    void fill(void* to, unsigned char byte, std::int64_t n) override { cpu->fill(to, byte, n); }
+    Stream stream() override { return {}; }
+    std::vector<std::string> schedules() const override { return {"a", "b", "c", "d"}; }
+    void use_schedule(const Execution& execution) override { asked.push_back(execution.schedule); }
+    void synchronize() override {}
+    std::vector<double> time(const std::vector<const Launch*>&) override { return {}; }
+    std::string clock() const override { return ""; }
+    double bandwidth(double, double) override { return 1; }
+  };
+  const auto asked = [](std::uint64_t seed, const std::string& schedule) {
+    Scheduled device;
+    Oracle oracle(available_memory());
+    RunOptions options;
+    options.seed = seed;
+    options.verify.execution.schedule = schedule;
+    const Record record = run_case({parse_problem(kProblem), &correct(), &device}, oracle, options);
+    CHECK(record.status == Status::passed);
+    return std::set<std::string>(device.asked.begin(), device.asked.end());
+  };
+  using Names = std::set<std::string>;
+  CHECK(asked(2, "") == Names{"a", "b", "c", "d"});
+  CHECK(asked(3, "") == Names{"a", "b", "c", "d"});
+  CHECK(asked(1, "b") == Names{"b"});
+}
+
 TEST_CASE("what a kernel throws becomes the status of its case") {
   const Record record = run_with(
       [](const Buffers&, int) { throw std::runtime_error("the device is on fire"); }, kProblem);

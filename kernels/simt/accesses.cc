@@ -28,7 +28,7 @@ __attribute__((noinline)) void atomic_before(const void* address, int bytes, Ord
 
 __attribute__((noinline)) void atomic_after(const void* address, int, Order order, bool changed) {
   Thread& self = *current;
-  if (changed) self.block->launch().progress.fetch_add(1, std::memory_order_relaxed);
+  if (changed) self.block->progress().step();
   race::atomic_observes(self, address, order == Order::acquire || order == Order::acquire_release);
 }
 

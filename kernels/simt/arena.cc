@@ -48,8 +48,9 @@ char* Arena::allocate(const SharedVariable* variable, std::size_t bytes, std::si
   const std::size_t next = begin + bytes + kRedZone;
   if (next + kRedZone > kBytes) return nullptr;
   ASSAY_UNPOISON(memory_ + end_, next - end_);
-  std::memset(memory_ + end_, kRed, next - end_);
+  std::memset(memory_ + end_, kRed, begin - end_);
   std::memset(memory_ + begin, kUndefined, bytes);
+  std::memset(memory_ + begin + bytes, kRed, kRedZone);
   ASSAY_POISON(memory_ + end_, begin - end_);
   ASSAY_POISON(memory_ + begin + bytes, kRedZone);
   end_ = next;

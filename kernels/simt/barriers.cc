@@ -1,5 +1,6 @@
 // Barriers and warp collectives. Threads that never meet are a finding, not a hang: another place,
 // another operation, an exited lane.
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 
@@ -50,7 +51,7 @@ void Block::arrive(int id, int threads, bool waits, const char* operation, const
   }
 
   // The round is complete.
-  launch_->progress.fetch_add(1, std::memory_order_relaxed);
+  progress_->step();
   if (launch_->trace == index_) {
     trace(*this, operation, std::to_string(barrier.arrived) + " threads", place);
   }
@@ -99,7 +100,7 @@ void Block::converge(unsigned mask, const char* operation, void* slot, Compute c
     met = &other;
   }
   if (met == nullptr) {
-    for (int other = 0; other < kWarp && first + other < threads_; ++other) {
+    for (int other = 0; left_ < threads_ && other < kWarp && first + other < threads_; ++other) {
       if ((mask >> other & 1u) && thread(first + other).state == State::done) {
         fail("divergence", thread_name(self.index()) + " waits for lane " + std::to_string(other) +
                                ", which has returned, in " + describe(operation, mask, place));
@@ -111,19 +112,24 @@ void Block::converge(unsigned mask, const char* operation, void* slot, Compute c
     met->operation = operation;
     met->place = place;
     met->first = self.index();
-    for (void*& other : met->slots) other = nullptr;
+    if (mask != ~0u) std::fill(std::begin(met->slots), std::end(met->slots), nullptr);
   }
   met->arrived |= 1u << lane;
   met->slots[lane] = slot;
   if (met->arrived != mask) return suspend(State::waiting, operation, place);
 
-  launch_->progress.fetch_add(1, std::memory_order_relaxed);
+  progress_->step();
   if (launch_->trace == index_) {
     char lanes[48];
     std::snprintf(lanes, sizeof lanes, "warp %d lanes 0x%08x", first / kWarp, mask);
     trace(*this, operation, lanes, place);
   }
-  if (compute != nullptr) compute(met->slots, mask);
+  if (compute != nullptr) {
+    // On behalf of all: what it reads of the lanes' is no access of this thread.
+    if (kRace) current = nullptr;
+    compute(met->slots, mask);
+    if (kRace) current = &self;
+  }
   if (orders_memory && kRace) {
     race::Knowledge together;
     for (unsigned lanes = mask; lanes != 0; lanes &= lanes - 1) {
@@ -133,11 +139,9 @@ void Block::converge(unsigned mask, const char* operation, void* slot, Compute c
       race::acquire(thread(first + std::countr_zero(lanes)), together);
     }
   }
-  *met = pending.back();
+  if (met != &pending.back()) *met = pending.back();
   pending.pop_back();
-  for (unsigned lanes = mask & ~(1u << lane); lanes != 0; lanes &= lanes - 1) {
-    wake(first + std::countr_zero(lanes));
-  }
+  wake_lanes(first, mask & ~(1u << lane));
   suspend(State::ready, operation, place);
 }
 

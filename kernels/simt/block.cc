@@ -15,21 +15,17 @@ namespace assay::executor {
 
 constinit thread_local Thread* current = nullptr;
 
-namespace {
-
-void take_turn(Thread* thread) {
-  static const bool alone = num_threads() == 1;
-  current = thread;
-  if (alone && thread != nullptr) assay_here = thread->position;
-}
-
-}  // namespace
-
 // --- ReadySet
 
 void ReadySet::insert(int thread) {
   words_[thread / 64] |= std::uint64_t{1} << thread % 64;
   occupied_ |= 1u << thread / 64;
+}
+
+void ReadySet::insert(int first, std::uint32_t lanes) {
+  if (lanes == 0) return;
+  words_[first / 64] |= std::uint64_t{lanes} << first % 64;
+  occupied_ |= 1u << first / 64;
 }
 
 void ReadySet::erase(int thread) {
@@ -60,8 +56,9 @@ int ReadySet::previous(int from) const {
 
 // --- Block
 
-void Block::begin(Launch& launch, std::int64_t index) {
+void Block::begin(Launch& launch, std::int64_t index, Progress& progress) {
   launch_ = &launch;
+  progress_ = &progress;
   index_ = static_cast<int>(index);
   threads_ = static_cast<int>(launch.shape.threads);
   left_ = threads_;
@@ -84,9 +81,9 @@ void Block::begin(Launch& launch, std::int64_t index) {
   for (std::vector<Rendezvous>& pending : warps_) pending.clear();
   starved_ = static_cast<int>(random() % warps_.size());
   race::begin(*this);
-  while (static_cast<int>(all_.size()) < threads_) all_.push_back(std::make_unique<Thread>());
+  if (static_cast<int>(all_.size()) < threads_) all_.resize(static_cast<std::size_t>(threads_));
   for (int i = 0; i < threads_; ++i) {
-    Thread& thread = *all_[static_cast<std::size_t>(i)];
+    Thread& thread = all_[static_cast<std::size_t>(i)];
     thread.position = {i, index_, threads_, static_cast<int>(launch.shape.blocks)};
     thread.block = this;
     thread.state = State::ready;
@@ -97,6 +94,12 @@ void Block::begin(Launch& launch, std::int64_t index) {
     race::begin(thread);
     ready_.insert(i);
   }
+}
+
+inline void Block::take_turn(Thread* thread) {
+  static const bool alone = num_threads() == 1;
+  current = thread;
+  if (alone && thread != nullptr) assay_here = thread->position;
 }
 
 void Block::enter(Fiber&) {
@@ -130,7 +133,7 @@ std::uint64_t Block::random() {
 }
 
 // The next thread to run, taken from the ready ones. None: the outcome says why.
-Thread* Block::pick() {
+[[gnu::always_inline]] inline Thread* Block::pick() {
   if (launch_->stop.load(std::memory_order_relaxed)) {
     outcome_ = Outcome::stopped;
     return nullptr;
@@ -197,10 +200,17 @@ void Block::wake(int index) {
   ready_.insert(index);
 }
 
+void Block::wake_lanes(int first, unsigned lanes) {
+  ready_.insert(first, lanes);
+  for (; lanes != 0; lanes &= lanes - 1) {
+    thread(first + std::countr_zero(lanes)).state = State::ready;
+  }
+}
+
 void Block::leave(Thread& self) {
   self.state = State::done;
   --left_;
-  launch_->progress.fetch_add(1, std::memory_order_relaxed);
+  progress_->step();
   // Whoever waits for this thread waits forever.
   const auto here = [&](const char* operation, const void* place, int waiting) {
     fail("divergence", "thread " + std::to_string(self.index()) + " of block " +

@@ -15,6 +15,7 @@
 namespace assay::executor {
 
 struct Launch;
+struct Progress;
 
 inline constexpr int kWarp = 32;
 inline constexpr int kMaxThreads = 1024;
@@ -32,13 +33,14 @@ struct AsyncCopy {
   const void* place;
 };
 
-struct Thread {
+// Begins with what every switch needs, in one line of the cache.
+struct alignas(64) Thread {
   Position position;  // first, see position()
   Block* block = nullptr;
-  Fiber fiber;
+  const char* operation = "";   // that it waits in
+  const void* place = nullptr;  // of that call
   State state = State::ready;
-  const char* operation = "";        // that it waits in
-  const void* place = nullptr;       // of that call
+  Fiber fiber;
   std::uint64_t* barrier = nullptr;  // and the mbarrier and parity, where it waits for one
   int parity = 0;
   std::vector<AsyncCopy> copies;  // by age
@@ -53,6 +55,8 @@ class ReadySet {
  public:
   void clear() { *this = {}; }
   void insert(int thread);
+  // Lanes of the warp that begins with thread `first`.
+  void insert(int first, std::uint32_t lanes);
   void erase(int thread);
   int next(int from) const;      // the least member >= from, or -1
   int previous(int from) const;  // the greatest member <= from, or -1
@@ -75,6 +79,9 @@ struct BlockBarrier {
 
 // Lanes that have come to the same converge().
 struct Rendezvous {
+  Rendezvous() noexcept {
+  }  // the slots are filled as lanes come: zeros would cost more than the rest
+
   unsigned mask = 0, arrived = 0;
   const char* operation = nullptr;
   const void* place = nullptr;
@@ -132,7 +139,7 @@ class Arena {
   std::int64_t overwritten() const;
   std::int64_t used() const { return used_; }  // bytes, without red zones
 
-  static constexpr std::size_t kBytes = 512 << 10;
+  static constexpr std::size_t kBytes = race::kSharedBytes;
 
  private:
   char* memory_;
@@ -146,7 +153,7 @@ class Block {
   enum class Outcome : std::uint8_t { done, polling, stopped };
 
   // Begins block `index` of the launch; a Block is used again for the next.
-  void begin(Launch& launch, std::int64_t index);
+  void begin(Launch& launch, std::int64_t index, Progress& progress);
   // Runs until all threads are done, or all that are left wait for other blocks, or the launch is
   // to stop.
   Outcome run(Fiber& worker);
@@ -154,13 +161,15 @@ class Block {
   Launch& launch() { return *launch_; }
   int index() const { return index_; }
   int threads() const { return threads_; }
-  Thread& thread(int index) { return *all_[static_cast<std::size_t>(index)]; }
+  Thread& thread(int index) { return all_[static_cast<std::size_t>(index)]; }
+  Progress& progress() { return *progress_; }
   Arena& arena() { return arena_; }
   race::BlockShadow& shadow() { return shadow_; }
 
   // The current thread gives up the OS thread until wake().
   void suspend(State state, const char* operation, const void* place);
   void wake(int thread);
+  void wake_lanes(int first, unsigned lanes);  // none of which polls
   // Ends the launch with a finding. The current thread never runs again.
   [[noreturn]] void fail(const std::string& kind, const std::string& text);
 
@@ -185,14 +194,16 @@ class Block {
 
  private:
   static void enter(Fiber& fiber);
+  void take_turn(Thread* thread);
   Thread* pick();
   [[noreturn]] void leave(Thread& self);  // a thread has returned from the kernel
   void give_back();                       // to the worker
   std::uint64_t random();
 
   Launch* launch_ = nullptr;
+  Progress* progress_ = nullptr;
   int index_ = 0, threads_ = 0, left_ = 0;
-  std::vector<std::unique_ptr<Thread>> all_;
+  std::vector<Thread> all_;
   ReadySet ready_;
   int polling_ = 0, starved_ = 0;
   std::uint64_t random_ = 1;

@@ -126,7 +126,7 @@ std::string Block::describe(const MBarrier& barrier) const {
 
 void Block::complete_phase(MBarrier& barrier) {
   if (barrier.pending > 0 || barrier.bytes != 0) return;
-  launch_->progress.fetch_add(1, std::memory_order_relaxed);
+  progress_->step();
   barrier.pending = barrier.arrivals;
   barrier.announced = barrier.landed = 0;
   ++barrier.phase;

@@ -67,28 +67,28 @@ std::string look_up(const void* address) {
   return command;
 }
 
-constinit thread_local bool naming = false;
+constinit thread_local int naming = 0;
 
 struct Naming {
-  Naming() { naming = true; }
-  ~Naming() { naming = false; }
+  Naming() { ++naming; }
+  ~Naming() { --naming; }
 };
 
 }  // namespace
 
-bool naming_a_place() { return naming; }
+bool is_naming_place() { return naming > 0; }
 
 std::string place(const void* address) {
   if (address == nullptr) return "an unknown place";
+  const Naming here;
   static std::mutex mutex;
   static std::map<const void*, std::string> known;
-  const Naming guard;
   const std::scoped_lock lock(mutex);
   const auto [entry, is_new] = known.try_emplace(address);
   if (is_new) entry->second = look_up(address);
   return entry->second;
 }
 
-bool same_place(const void* a, const void* b) { return a == b || place(a) == place(b); }
+bool same_lines(const void* a, const void* b) { return place(a) == place(b); }
 
 }  // namespace assay::executor

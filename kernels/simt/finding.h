@@ -12,7 +12,11 @@ std::string place(const void* address);
 // Whether this OS thread is inside of place(): what interrupts it there may not call it.
 bool naming_a_place();
 
+// Whether this OS thread is in place(): it must not be interrupted there, and takes its time.
+bool is_naming_place();
+
 // Whether both are the same place in the source: compilers copy code.
-bool same_place(const void* a, const void* b);
+bool same_lines(const void* a, const void* b);
+inline bool same_place(const void* a, const void* b) { return a == b || same_lines(a, b); }
 
 }  // namespace assay::executor

@@ -107,8 +107,8 @@ Watch& watch() {
 
 // On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.
 void on_hang(int, siginfo_t*, void* context) {
-  // A thread that is writing a finding is slow, not hung; the signal comes again.
-  if (current == nullptr || naming_a_place()) return;
+  // A finding is being written: the hang's own, or another that comes first.
+  if (current == nullptr || is_naming_place()) return;
 #if defined(__x86_64__)
   const auto at =
       static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]) +
@@ -147,7 +147,8 @@ void watch_launches() {
     const std::scoped_lock lock(state.mutex);
     Launch* launch = state.launch;
     if (launch == nullptr) continue;
-    const std::uint64_t now = launch->progress;
+    std::uint64_t now = 0;
+    for (const Progress& worker : launch->progress) now += worker.steps;
     if (now != last || launch->number != number) {
       idle = 0;
       note_progress();
@@ -221,7 +222,7 @@ std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
   }
 }
 
-void work(Launch& launch) {
+void work(Launch& launch, Progress& progress) {
   Worker& worker = this_worker();
   const auto recycle = [&](std::size_t which) {
     worker.free.push_back(std::move(worker.live[which]));
@@ -235,7 +236,7 @@ void work(Launch& launch) {
     worker.live.push_back(std::move(worker.free.back()));
     worker.free.pop_back();
     ++launch.live_blocks;
-    worker.live.back()->begin(launch, block_in_order(launch, i));
+    worker.live.back()->begin(launch, block_in_order(launch, i), progress);
     return true;
   };
   bool idle = false;  // every live block waits for others
@@ -308,19 +309,20 @@ void launch(const Kernel& kernel, const Shape& shape) {
   state.number = ++launches;
   state.resident = resident_blocks(shape.threads, shape.shared_bytes);
   state.raised = allowed_shared().count(kernel.function) > 0;
+  // A worker for each part; none takes more than one.
+  const std::int64_t workers =
+      std::min<std::int64_t>({num_threads(), shape.blocks, state.resident});
+  state.progress = std::vector<Progress>(static_cast<std::size_t>(workers));
   {
     const Watched watched(state);
     [[maybe_unused]] const Muted muted;
-    // A worker for each part; none takes more than one.
-    const std::int64_t workers =
-        std::min<std::int64_t>({num_threads(), shape.blocks, state.resident});
-    parallel_for(workers, 1, [&](std::int64_t, std::int64_t) {
+    parallel_for(workers, 1, [&](std::int64_t worker, std::int64_t) {
       {
         const std::scoped_lock lock(watch().mutex);
         watch().workers.push_back(pthread_self());
       }
       try {
-        work(state);
+        work(state, state.progress[static_cast<std::size_t>(worker)]);
       } catch (const std::exception& error) {
         state.report("environment", error.what());
       }

@@ -63,6 +63,12 @@ void launch(const Kernel& kernel, const Shape& shape);
 const char* allow_shared(const void* function, std::int64_t bytes);  // returns as refusal()
 std::int64_t resident_blocks(std::int64_t threads, std::int64_t shared_bytes);
 
+// Grows whenever a thread of one worker got further; by that worker alone.
+struct alignas(64) Progress {
+  std::atomic<std::uint64_t> steps{0};
+  void step() { steps.store(steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+};
+
 // A launch under way.
 struct Launch {
   const Kernel* kernel;
@@ -74,11 +80,12 @@ struct Launch {
   std::int64_t resident;
   bool raised;  // allow_shared has been called for the kernel
 
-  std::atomic<std::int64_t> next_block{0};
-  std::atomic<std::int64_t> live_blocks{0};
-  std::atomic<std::uint64_t> progress{0};  // grows whenever some thread got further
+  std::vector<Progress> progress;  // by worker
   std::atomic<bool> stop{false};
   std::atomic<bool> hung{false};
+  // Apart from what is read at every switch.
+  alignas(64) std::atomic<std::int64_t> next_block{0};
+  std::atomic<std::int64_t> live_blocks{0};
 
   // Records the first finding and stops the launch.
   void report(const std::string& kind, const std::string& text);

@@ -1,7 +1,9 @@
 #include "kernels/simt/memory.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -25,16 +27,29 @@ std::map<std::uintptr_t, Allocation>& allocations() {
   return all;
 }
 
+std::atomic<std::uint64_t> changes{1};  // of the buffers, so far
+
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
 
 const std::pair<const std::uintptr_t, Allocation>* allocation_of(std::uintptr_t address) {
-  // Kernels stay with one allocation for long. The map does not change while they run, but for its
-  // own next kernel.
+  // Kernels stay with one allocation, or one gap between two, for long. The map does not change
+  // while they run, but for its own next kernel.
+  struct Latest {
+    std::uint64_t as_of = 0;
+    std::uintptr_t begin = 0, end = 0;
+    const std::pair<const std::uintptr_t, Allocation>* found = nullptr;
+  };
+  thread_local Latest latest;
+  if (latest.as_of == changes && address >= latest.begin && address < latest.end)
+    return latest.found;
   const auto& all = allocations();
-  auto next = all.upper_bound(address);
+  const auto next = all.upper_bound(address);
+  latest = {changes, 0, next == all.end() ? UINTPTR_MAX : next->first, nullptr};
   if (next == all.begin()) return nullptr;
-  --next;
-  return address < next->second.end ? &*next : nullptr;
+  const auto& before = *std::prev(next);
+  latest.begin = before.second.end;
+  if (address < before.second.end) latest = {changes, before.first, before.second.end, &before};
+  return latest.found;
 }
 
 // The last buffer that begins at or before the address, else the first.
@@ -85,16 +100,18 @@ bool in_buffer(const void* memory, std::int64_t bytes) {
 
 void add_allocation(void* memory, std::int64_t bytes) {
   allocations()[number(memory)] = {number(memory) + static_cast<std::uintptr_t>(bytes), {}};
+  ++changes;
 }
 
 void remove_allocation(void* memory) {
   const auto found = allocations().find(number(memory));
   if (found == allocations().end()) return;
   for (const Buffer& buffer : found->second.buffers) {
-    if (buffer.writable) race::forget(buffer.begin);
+    if (buffer.region != nullptr) race::forget(buffer.region);
   }
   allow(memory, found->second.end - found->first, true);
   allocations().erase(found);
+  ++changes;
 }
 
 void add_buffer(void* memory, std::int64_t bytes, const std::string& name, bool writable) {
@@ -107,10 +124,11 @@ void add_buffer(void* memory, std::int64_t bytes, const std::string& name, bool 
   }
   const auto size = static_cast<std::size_t>(bytes);
   allow(memory, size, true);
-  allocation.buffers.push_back({number(memory), number(memory) + size, name, writable});
+  race::Region* region = writable ? race::watch(memory, bytes) : nullptr;
+  allocation.buffers.push_back({number(memory), number(memory) + size, name, writable, region});
+  ++changes;
   std::sort(allocation.buffers.begin(), allocation.buffers.end(),
             [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
-  if (writable) race::watch(memory, bytes);
 }
 
 void fill(void* memory, unsigned char byte, std::int64_t bytes) {
@@ -148,6 +166,27 @@ std::string describe_global(const void* address) {
     return (past == 0 ? "the first byte" : std::to_string(past) + " bytes") + " after " + called;
   }
   return called + ", byte " + std::to_string(number(address) - buffer->begin);
+}
+
+const Buffer* buffer_with(const void* address, int bytes) {
+  // The latest ones of this OS thread; each has a kernel's few buffers.
+  struct Recent {
+    const Buffer* buffers[4] = {};
+    std::uint64_t as_of = 0;
+    unsigned next = 0;
+  };
+  thread_local Recent recent;
+  const std::uintptr_t begin = number(address), end = begin + static_cast<std::uintptr_t>(bytes);
+  if (recent.as_of != changes.load(std::memory_order_relaxed)) recent = {{}, changes, 0};
+  for (const Buffer* buffer : recent.buffers) {
+    if (buffer != nullptr && begin >= buffer->begin && end <= buffer->end) return buffer;
+  }
+  const auto* allocation = allocation_of(begin);
+  if (allocation == nullptr || allocation->second.buffers.empty()) return nullptr;
+  const Buffer* buffer = nearest(allocation->second, begin);
+  if (begin < buffer->begin || end > buffer->end) return nullptr;
+  recent.buffers[recent.next++ % 4] = buffer;
+  return buffer;
 }
 
 Verdict check_global(const void* address, int bytes, bool writes) {

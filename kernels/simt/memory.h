@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/simt/race.h"
+
 namespace assay::executor {
 
 // The host's side; not to be called while a launch runs.
@@ -20,7 +22,11 @@ struct Buffer {
   std::uintptr_t begin, end;
   std::string name;
   bool writable;
+  race::Region* region;  // null: its accesses are not followed
 };
+
+// The buffer that all of these bytes lie in; null: none.
+const Buffer* buffer_with(const void* address, int bytes);
 
 // What an access to global memory would break: nothing (null text), or why it may not be.
 struct Verdict {

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <new>
+#include <string>
 
 #include "kernels/simt/block.h"
 #include "kernels/simt/finding.h"
@@ -15,133 +18,61 @@
 #include "kernels/simt/memory.h"
 
 namespace assay::executor::race {
+
+// Global memory that is checked.
+struct Region {
+  Region(std::uintptr_t first, std::size_t bytes, std::uint32_t launch)
+      : begin(first), end(first + bytes), cells(bytes), filled(launch) {}
+  std::uintptr_t begin, end;
+  Cells cells;
+  std::uint32_t filled;  // what launches up to this one wrote has been overwritten by the host
+  bool defined = false;  // with values
+};
+
 namespace {
 
-constexpr std::size_t kMostReaders = 2048;  // that a byte remembers
+constexpr std::size_t kMostReaders = 2048;  // that a cell remembers
 
-// --- what is ordered
+// --- places, in four bytes
 
-// Whether clock `clock` of `thread` in `phase` is in `known`.
-bool covers(const Known& known, std::uint32_t phase, int thread, std::uint32_t clock) {
-  if (known.phase != phase) return known.phase > phase;
-  return static_cast<std::size_t>(thread) < known.threads.size() &&
-         known.threads[static_cast<std::size_t>(thread)] >= clock;
+constexpr char kFixedPlace = 0;
+
+std::int32_t pack_place(const void* place) {
+  return static_cast<std::int32_t>(reinterpret_cast<std::intptr_t>(place) -
+                                   reinterpret_cast<std::intptr_t>(&kFixedPlace));
 }
-
-void join(Known& to, const Known& from) {
-  if (from.phase < to.phase) return;
-  if (from.phase > to.phase) {
-    to = from;
-    return;
-  }
-  if (to.threads.size() < from.threads.size()) to.threads.resize(from.threads.size());
-  for (std::size_t i = 0; i < from.threads.size(); ++i)
-    to.threads[i] = std::max(to.threads[i], from.threads[i]);
-}
-
-void join(Knowledge& to, const Knowledge& from) {
-  if (from.block < 0) return;
-  if (to.block < 0) to.block = from.block;
-  if (from.block == to.block) {
-    join(to.own, from.own);
-    to.agent = std::max(to.agent, from.agent);
-  } else {
-    join(to.elsewhere[from.block], from.own);
-  }
-  for (const auto& [block, known] : from.elsewhere) {
-    if (block != to.block) join(to.elsewhere[block], known);
-  }
-}
-
-// Everything `thread` is ordered after, itself included. Its own entry is in no copy of its
-// knowledge but this.
-Knowledge snapshot(const Thread& thread) {
-  Knowledge all = thread.clock.knowledge;
-  const auto index = static_cast<std::size_t>(thread.index());
-  if (all.own.phase != thread.block->shadow().phase) all.own = {thread.block->shadow().phase, {}};
-  if (all.own.threads.size() <= index) all.own.threads.resize(index + 1);
-  all.own.threads[index] = thread.clock.own;
-  join(all, thread.block->shadow().elsewhere);
-  return all;
-}
-
-bool is_ordered(const Access& before, const Thread& now) {
-  if (before.kind == Access::none || before.kind == Access::host) return true;
-  const Launch& launch = now.block->launch();
-  if (before.launch != launch.number) return true;
-  const BlockShadow& shadow = now.block->shadow();
-  if (before.block != now.block->index()) {
-    for (const Knowledge* knowledge : {&now.clock.knowledge, &shadow.elsewhere}) {
-      const auto known = knowledge->elsewhere.find(before.block);
-      if (known != knowledge->elsewhere.end() &&
-          covers(known->second, before.phase, before.thread, before.clock))
-        return true;
-    }
-    return false;
-  }
-  if (before.thread == kAgent) return now.clock.knowledge.agent >= before.clock;
-  if (before.phase < shadow.phase || before.thread == now.index()) return true;
-  return covers(now.clock.knowledge.own, before.phase, before.thread, before.clock);
+const void* unpack_place(std::int32_t place) {
+  return reinterpret_cast<const void*>(  // NOLINT(performance-no-int-to-ptr)
+      reinterpret_cast<std::intptr_t>(&kFixedPlace) + place);
 }
 
 Access now_by(const Thread& thread, Access::Kind kind, const void* place) {
+  const int index = thread.index();
   return {thread.block->launch().number,
           thread.block->index(),
           thread.block->shadow().phase,
           thread.clock.own,
-          static_cast<std::uint16_t>(thread.index()),
-          kind,
-          place};
+          1u << index % kWarp,
+          pack_place(place),
+          static_cast<std::uint16_t>(index / kWarp),
+          kind};
 }
 
-// --- shadows of global memory
+// --- what launches share
 
-struct Region {
-  std::uintptr_t begin = 0, end = 0;
-  Cell* cells = nullptr;
-  std::uint32_t filled = 0;  // what launches up to this one wrote has been overwritten by the host
-  bool defined = false;      // with values
-};
-
-std::vector<Region>& regions() {
-  static std::vector<Region> all;
+std::vector<std::unique_ptr<Region>>& regions() {
+  static std::vector<std::unique_ptr<Region>> all;
   return all;
-}
-
-Cell* map_cells(std::size_t count) {
-  void* memory = mmap(nullptr, count * sizeof(Cell), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return memory == MAP_FAILED ? nullptr : static_cast<Cell*>(memory);
 }
 
 std::atomic<std::uint32_t> last_launch{0};
 
-struct Found {
-  Cell* cell = nullptr;
-  const Region* region = nullptr;
-};
-
-Found global_cell(std::uintptr_t address) {
-  thread_local const Region* last = nullptr;
-  const std::vector<Region>& all = regions();
-  if (last != nullptr && last >= all.data() && last < all.data() + all.size() &&
-      address >= last->begin && address < last->end) {
-    return {last->cells + (address - last->begin), last};
-  }
-  for (const Region& region : all) {
-    if (address >= region.begin && address < region.end) {
-      last = &region;
-      return {region.cells + (address - region.begin), &region};
-    }
-  }
-  return {};
-}
-
 // Blocks on other OS threads look at the same bytes: one lock for neighbouring ones.
 class Guard {
  public:
-  explicit Guard(const void* address)
-      : flag_(locks_[reinterpret_cast<std::uintptr_t>(address) / 64 % kLocks]) {
+  static constexpr std::uintptr_t kBytes = 64;
+
+  explicit Guard(std::uintptr_t address) : flag_(locks_[address / kBytes % kLocks]) {
     while (flag_.test_and_set(std::memory_order_acquire)) {
     }
   }
@@ -155,7 +86,7 @@ class Guard {
   std::atomic_flag& flag_;
 };
 
-// Further readers of global bytes; shared ones have their block's.
+// Further readers of global memory; those of shared memory are their block's.
 struct GlobalReaders {
   std::mutex mutex;
   std::uint32_t launch = 0;
@@ -164,13 +95,6 @@ struct GlobalReaders {
 GlobalReaders& global_readers() {
   static GlobalReaders instance;
   return instance;
-}
-
-std::mutex sync_mutex;
-std::uint32_t sync_launch = 0;
-std::unordered_map<const void*, Knowledge>& sync_objects() {  // released through atomic accesses
-  static std::unordered_map<const void*, Knowledge> all;
-  return all;
 }
 
 // --- findings
@@ -182,10 +106,12 @@ std::string describe(const Access& access) {
                                            "accessed atomically",
                                            "target of an asynchronous copy",
                                            "written by the host"};
-  std::string who =
-      access.thread == kAgent ? "the bulk copy" : "thread " + std::to_string(access.thread);
+  const std::string who =
+      access.warp == kAgent
+          ? "the bulk copy"
+          : "thread " + std::to_string(access.warp * kWarp + std::countr_zero(access.lanes));
   return std::string(kVerbs[access.kind]) + " by " + who + " of block " +
-         std::to_string(access.block) + " at " + executor::place(access.place);
+         std::to_string(access.block) + " at " + executor::place(unpack_place(access.place));
 }
 
 std::string target(Block& block, const void* address) {
@@ -193,82 +119,181 @@ std::string target(Block& block, const void* address) {
                                       : executor::describe_global(address);
 }
 
-[[noreturn]] void fail_race(Thread& thread, const void* address, const Access& before,
-                            const Access& now) {
-  thread.block->fail("race", target(*thread.block, address) + ": " + describe(before) + " and " +
-                                 describe(now) + ", with nothing between that orders the two");
+// --- one cell
+
+// What stands against an access.
+struct Conflict {
+  enum Kind : std::uint8_t { none, undefined, in_flight, unordered };
+  Kind kind = none;
+  Access before = {};
+  std::size_t byte = 0;
+
+  explicit operator bool() const { return kind != none; }
+};
+
+[[noreturn]] void fail(Thread& thread, const char* address, const Conflict& conflict,
+                       const Access& now) {
+  Block& block = *thread.block;
+  const std::string what = target(block, address) + ": ";
+  if (conflict.kind == Conflict::undefined)
+    block.fail("uninitialised", what + describe(now) + ", and nothing has written it");
+  if (conflict.kind == Conflict::in_flight) {
+    block.fail("race", what + describe(now) + " while it is the " + describe(conflict.before) +
+                           ", which has not been waited for");
+  }
+  Access before = conflict.before;  // one lane of those that are not ordered
+  for (unsigned lanes = before.lanes; lanes != 0; lanes &= lanes - 1) {
+    before.lanes = lanes & -lanes;
+    if (!is_ordered(before, now, thread)) break;
+  }
+  block.fail("race", what + describe(before) + " and " + describe(now) +
+                         ", with nothing between that orders the two");
 }
 
-// --- one byte
+// The table of further readers of one memory.
+struct ReaderTable {
+  Readers& lists;
+  std::mutex* mutex;  // null: nobody else uses it
 
-// `lists`: where the further readers are kept; `lock`: guards them, or null.
-void check_byte(Thread& thread, Cell& cell, const void* address, Access::Kind kind,
-                const void* place, Readers& lists, std::mutex* lock, bool global) {
-  if (kind == Access::read && !cell.in_flight && cell.read.thread == thread.index() &&
-      cell.read.kind == Access::read && cell.read.block == thread.block->index() &&
-      cell.read.phase == thread.block->shadow().phase && cell.read.clock == thread.clock.own &&
-      cell.read.launch == thread.block->launch().number) {
-    return;  // looked at before, and no write since
+  std::unique_lock<std::mutex> lock() const {
+    return mutex != nullptr ? std::unique_lock(*mutex) : std::unique_lock<std::mutex>();
   }
-  const Access now = now_by(thread, kind, place);
-  if (cell.in_flight) {
-    if (!global || cell.write.launch == now.launch) {
-      thread.block->fail("race", target(*thread.block, address) + ": " + describe(now) +
-                                     " while it is the " + describe(cell.write) +
-                                     ", which has not been waited for");
-    }
-  }
-  const bool both_atomic = kind == Access::atomic && cell.write.kind == Access::atomic;
-  if (!both_atomic && !is_ordered(cell.write, thread)) fail_race(thread, address, cell.write, now);
+};
 
-  const bool same_reader = cell.read.kind != Access::none && cell.read.launch == now.launch &&
-                           cell.read.block == now.block && cell.read.thread == now.thread;
-  if (kind == Access::read) {
-    if (cell.read.kind == Access::none || same_reader || is_ordered(cell.read, thread)) {
-      cell.read = now;
+// A reader beside others that no write has followed.
+__attribute__((noinline)) void add_reader(Cell& cell, const Access& now, const ReaderTable& table) {
+  const auto lock = table.lock();
+  if (cell.readers == 0 || cell.readers >= table.lists.used) cell.readers = table.lists.add();
+  std::vector<Access>& list = table.lists.lists[cell.readers];
+  // Those of the same block are the latest, but for what other OS threads add.
+  int foreign = 0;
+  for (auto other = list.rbegin(); other != list.rend() && foreign < 4; ++other) {
+    if (other->block != now.block) ++foreign;
+    if (other->same_epoch(now) && other->place == now.place) {
+      other->lanes |= now.lanes;
       return;
     }
-    // A reader beside others that no write has followed.
-    const auto add = [&] {
-      if (cell.readers == 0 || cell.readers >= lists.used) cell.readers = lists.add();
-      std::vector<Access>& list = lists.lists[cell.readers];
-      if (list.size() <= now.thread) list.resize(static_cast<std::size_t>(now.thread) + 1);
-      Access& mine = list[now.thread];
-      if (mine.kind == Access::none || mine.launch != now.launch || mine.block == now.block) {
-        mine = now;
-      } else if (list.size() < kMostReaders) {
-        list.push_back(now);
-      }
-    };
-    if (lock != nullptr) {
-      const std::scoped_lock guard(*lock);
-      add();
-    } else {
-      add();
+  }
+  if (list.size() < kMostReaders) list.push_back(now);
+}
+
+__attribute__((noinline)) Conflict check_readers(const Cell& cell, const Access& now,
+                                                 const Thread& thread, const ReaderTable& table) {
+  const auto lock = table.lock();
+  if (cell.readers < table.lists.used) {
+    for (const Access& other : table.lists.lists[cell.readers]) {
+      if (!is_ordered(other, now, thread)) return {Conflict::unordered, other};
     }
-    return;
+  }
+  return {};
+}
+
+// Whether the access repeats the cell's latest one, which has been checked.
+bool is_repeated(const Cell& cell, const Access& now) {
+  if (cell.in_flight) return false;
+  if (now.kind == Access::read)
+    return cell.read.kind == Access::read && (cell.read.lanes & now.lanes) != 0 &&
+           cell.read.same_epoch(now);
+  return now.kind == Access::write && cell.write.kind == Access::write &&
+         cell.read.kind == Access::none && cell.readers == 0 && cell.write.lanes == now.lanes &&
+         cell.write.same_epoch(now);
+}
+
+Conflict check_cell(Cell& cell, const Access& now, const Thread& thread, const ReaderTable& table,
+                    bool global) {
+  if (cell.in_flight && (!global || cell.write.launch == now.launch))
+    return {Conflict::in_flight, cell.write};
+  const bool both_atomic = now.kind == Access::atomic && cell.write.kind == Access::atomic;
+  if (!both_atomic && !is_ordered(cell.write, now, thread))
+    return {Conflict::unordered, cell.write};
+  if (now.kind == Access::read) {
+    if (is_ordered(cell.read, now, thread)) {
+      cell.read = now;
+    } else if (cell.read.same_epoch(now) && cell.read.place == now.place) {
+      cell.read.lanes |= now.lanes;
+    } else {
+      add_reader(cell, now, table);
+    }
+    return {};
   }
   // A write, plain or atomic: after every read.
-  if (!same_reader && !is_ordered(cell.read, thread)) fail_race(thread, address, cell.read, now);
+  if (!is_ordered(cell.read, now, thread)) return {Conflict::unordered, cell.read};
   if (cell.readers != 0) {
-    Access unordered;
-    const auto search = [&] {
-      if (cell.readers >= lists.used) return;
-      for (const Access& other : lists.lists[cell.readers]) {
-        if (!is_ordered(other, thread)) unordered = other;
-      }
-    };
-    if (lock != nullptr) {
-      const std::scoped_lock guard(*lock);
-      search();
-    } else {
-      search();
-    }
-    if (unordered.kind != Access::none) fail_race(thread, address, unordered, now);
+    if (const Conflict conflict = check_readers(cell, now, thread, table)) return conflict;
     cell.readers = 0;
   }
   cell.write = now;
   cell.read = {};
+  return {};
+}
+
+// --- words and their parts
+
+// From now on the word has a cell for each `width` bytes.
+void split(Cells& cells, std::size_t word, unsigned width, const ReaderTable& table) {
+  const unsigned old = cells[word].width;
+  for (unsigned part = width; part < 4; part += width) {
+    if (part % old == 0) continue;
+    Cell& cell = cells[word + part];
+    cell = cells[word + part / old * old];
+    if (cell.readers == 0) continue;
+    const auto lock = table.lock();
+    if (cell.readers >= table.lists.used) {
+      cell.readers = 0;
+      continue;
+    }
+    const std::uint32_t copied = table.lists.add();
+    table.lists.lists[copied] = table.lists.lists[cell.readers];
+    cell.readers = copied;
+  }
+  cells[word].width = static_cast<std::uint8_t>(width);
+}
+
+// Bytes [begin, end) of the word are accessed: the number of bytes of each of its cells, none of
+// which lies on the border.
+unsigned part_width(Cells& cells, std::size_t word, std::size_t begin, std::size_t end,
+                    const ReaderTable& table) {
+  Cell& head = cells[word];
+  if (head.width == 0) head.width = 4;
+  const unsigned most = begin == word && end >= word + 4                      ? 4
+                        : begin % 2 == 0 && (end >= word + 4 || end % 2 == 0) ? 2
+                                                                              : 1;
+  if (head.width > most) split(cells, word, most, table);
+  return head.width;
+}
+
+// Checks an access to bytes [begin, end); `refresh` makes a cell forget what no longer counts, and
+// says whether its bytes have a value.
+template <class F>
+Conflict check_range(Cells& cells, std::size_t begin, std::size_t end, const Access& now,
+                     const Thread& thread, const ReaderTable& table, bool global,
+                     const F& refresh) {
+  for (std::size_t i = begin; i < end;) {
+    const std::size_t word = i & ~std::size_t{3};
+    const unsigned width = part_width(cells, word, i, end, table);
+    const std::size_t stop = std::min(end, word + 4);
+    const bool replaces = i == word && stop == word + 4 && now.kind != Access::read;
+    for (; i < stop; i += width) {
+      Cell& cell = cells[i];
+      if (is_repeated(cell, now)) continue;
+      const bool defined = refresh(cell);
+      if (!defined && (now.kind == Access::read || now.kind == Access::atomic))
+        return {Conflict::undefined, {}, i};
+      Conflict conflict = check_cell(cell, now, thread, table, global);
+      if (conflict) {
+        conflict.byte = i;
+        return conflict;
+      }
+    }
+    if (replaces) cells[word].width = 4;  // all have the same history now
+  }
+  return {};
+}
+
+void forget(Cell& cell) {
+  const std::uint8_t width = cell.width;
+  cell = {};
+  cell.width = width;
 }
 
 void access_shared(Thread& thread, const void* address, int bytes, Access::Kind kind,
@@ -278,75 +303,79 @@ void access_shared(Thread& thread, const void* address, int bytes, Access::Kind 
   const std::uint32_t offset = block.arena().offset(address);
   const Arena::Slot* slot = block.arena().slot_at(offset);
   const std::uint32_t end = offset + static_cast<std::uint32_t>(bytes);
+  const Access now = now_by(thread, kind, place);
   if (slot == nullptr || end > slot->begin + slot->bytes) {
     block.fail("out_of_bounds",
                block.arena().describe(slot == nullptr ? offset : slot->begin + slot->bytes) + ": " +
-                   describe(now_by(thread, kind, place)));
+                   describe(now));
   }
-  for (std::uint32_t i = offset; i < end; ++i) {
-    Cell& cell = shadow.cells[i];
-    if (cell.write.kind == Access::none || cell.write.phase < shadow.first_phase) {
-      // Not written in this block.
-      if (kind == Access::read || kind == Access::atomic) {
-        block.fail("uninitialised", block.arena().describe(i) + ": " +
-                                        describe(now_by(thread, kind, place)) +
-                                        ", and nothing has written it");
-      }
-      cell = {};
+  const auto refresh = [&](Cell& cell) {
+    const bool written = cell.write.kind != Access::none && cell.write.phase >= shadow.first_phase;
+    if (!written) {
+      forget(cell);
+    } else if (cell.read.phase != shadow.phase) {
+      cell.readers = 0;  // ordered, and the table has begun anew
     }
-    if (cell.read.phase != shadow.phase) cell.readers = 0;  // ordered, and the table has begun anew
-    check_byte(thread, cell, static_cast<const char*>(address) + (i - offset), kind, place,
-               shadow.readers, nullptr, false);
-  }
+    return written;
+  };
+  const Conflict conflict = check_range(shadow.cells, offset, end, now, thread,
+                                        {shadow.readers, nullptr}, false, refresh);
+  if (conflict)
+    fail(thread, static_cast<const char*>(address) + (conflict.byte - offset), conflict, now);
 }
 
 void access_global(Thread& thread, const void* address, int bytes, Access::Kind kind,
                    const void* place) {
-  Block& block = *thread.block;
-  const Verdict verdict = check_global(address, bytes, kind != Access::read);
-  if (!verdict.broken.empty()) {
+  const Buffer* buffer = buffer_with(address, bytes);
+  if (buffer == nullptr || (kind != Access::read && !buffer->writable)) {
+    const Verdict verdict = check_global(address, bytes, kind != Access::read);
+    if (verdict.broken.empty()) return;
     const bool is_input = verdict.broken[0] == '`';
-    block.fail(is_input ? "write_to_input" : "out_of_bounds",
-               verdict.broken + ": " + describe(now_by(thread, kind, place)));
+    thread.block->fail(is_input ? "write_to_input" : "out_of_bounds",
+                       verdict.broken + ": " + describe(now_by(thread, kind, place)));
   }
-  if (verdict.buffer == nullptr || !verdict.buffer->writable) return;
+  if (buffer->region == nullptr) return;
+  Region& region = *buffer->region;
   GlobalReaders& readers = global_readers();
-  {
-    const std::scoped_lock lock(readers.mutex);
-    if (readers.launch != block.launch().number) {
-      readers.launch = block.launch().number;
-      readers.lists.clear();
+  const ReaderTable table = {readers.lists, &readers.mutex};
+  const Access now = now_by(thread, kind, place);
+  const auto refresh = [&](Cell& cell) {
+    if (cell.write.kind != Access::host && cell.write.launch <= region.filled) {
+      forget(cell);
+      if (region.defined) cell.write.kind = Access::host;
     }
-  }
-  const auto* byte = static_cast<const char*>(address);
-  for (int i = 0; i < bytes; ++i) {
-    const auto [cell, region] = global_cell(reinterpret_cast<std::uintptr_t>(byte + i));
-    if (cell == nullptr) return;
-    // A finding leaves the fiber: the lock must be free by then.
-    bool undefined = false;
-    Cell copy;
+    if (cell.readers != 0 && cell.read.launch != now.launch) cell.readers = 0;
+    return cell.write.kind != Access::none;
+  };
+  const auto first = reinterpret_cast<std::uintptr_t>(address);
+  const std::uintptr_t last = first + static_cast<std::uintptr_t>(bytes);
+  for (std::uintptr_t i = first; i < last;) {
+    const std::uintptr_t stop = std::min(last, (i / Guard::kBytes + 1) * Guard::kBytes);
+    Conflict conflict;  // a finding leaves the fiber: the lock must be free by then
     {
-      const Guard guard(byte + i);
-      if (cell->write.kind != Access::host && cell->write.launch <= region->filled) {
-        *cell = {};
-        if (region->defined) cell->write.kind = Access::host;
-      }
-      if (cell->readers != 0 && cell->read.launch != block.launch().number) cell->readers = 0;
-      undefined = cell->write.kind == Access::none && kind != Access::write;
-      copy = *cell;
+      const Guard guard(i);
+      conflict = check_range(region.cells, i - region.begin, stop - region.begin, now, thread,
+                             table, true, refresh);
     }
-    if (undefined) {
-      block.fail("uninitialised", executor::describe_global(byte + i) + ": " +
-                                      describe(now_by(thread, kind, place)) +
-                                      ", and nothing has written it");
-    }
-    check_byte(thread, copy, byte + i, kind, place, readers.lists, &readers.mutex, true);
-    const Guard guard(byte + i);
-    *cell = copy;
+    if (conflict)
+      fail(thread, static_cast<const char*>(address) + (region.begin + conflict.byte - first),
+           conflict, now);
+    i = stop;
   }
 }
 
 }  // namespace
+
+Cells::Cells(std::size_t bytes) : words_((bytes + 3) / 4) {
+  void* memory = mmap(nullptr, 4 * words_ * sizeof(Cell), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  cells_ = static_cast<Cell*>(memory);  // zeros: no history
+}
+
+Cells::~Cells() {
+  if (cells_ != nullptr) munmap(cells_, 4 * words_ * sizeof(Cell));
+}
 
 std::uint32_t Readers::add() {
   if (used == lists.size()) lists.emplace_back();
@@ -357,19 +386,14 @@ std::uint32_t Readers::add() {
 // --- the executor's side
 
 void begin(Block& block) {
-  BlockShadow& shadow = block.shadow();
-  if (shadow.cells.empty()) shadow.cells.resize(Arena::kBytes);
-  shadow.first_phase = ++shadow.phase;
+  begin_order(block);
+  block.shadow().readers.clear();
   last_launch = block.launch().number;
-  shadow.readers.clear();
-  shadow.elsewhere = {};
-  shadow.elsewhere.block = block.index();
-  shadow.agent = 0;
-}
-
-void begin(Thread& thread) {
-  thread.clock = {};
-  thread.clock.knowledge.block = thread.block->index();
+  GlobalReaders& readers = global_readers();
+  const std::scoped_lock lock(readers.mutex);
+  if (readers.launch == last_launch) return;
+  readers.launch = last_launch;
+  readers.lists.clear();
 }
 
 void access(Thread& thread, const void* address, int bytes, Access::Kind kind, const void* place) {
@@ -380,136 +404,67 @@ void access(Thread& thread, const void* address, int bytes, Access::Kind kind, c
   }
 }
 
-void release(Thread& thread, Knowledge& to) {
-  join(to, snapshot(thread));
-  ++thread.clock.own;
-}
-
-void acquire(Thread& thread, const Knowledge& from) { join(thread.clock.knowledge, from); }
-
-void release_copies(Block& block, Knowledge& to) {
-  Knowledge agent;
-  agent.block = block.index();
-  agent.agent = block.shadow().agent;
-  join(to, agent);
-}
-
-void sync_all(Block& block) {
-  BlockShadow& shadow = block.shadow();
-  std::uint32_t agent = 0;
-  bool elsewhere = false;
-  for (int i = 0; i < block.threads(); ++i) {
-    const Knowledge& knowledge = block.thread(i).clock.knowledge;
-    agent = std::max(agent, knowledge.agent);
-    elsewhere = elsewhere || !knowledge.elsewhere.empty();
-  }
-  if (elsewhere) {
-    for (int i = 0; i < block.threads(); ++i)
-      join(shadow.elsewhere, block.thread(i).clock.knowledge);
-    shadow.elsewhere.own = {};
-    shadow.elsewhere.agent = 0;
-  }
-  ++shadow.phase;
-  shadow.readers.clear();
-  for (int i = 0; i < block.threads(); ++i) {
-    Clock& clock = block.thread(i).clock;
-    clock.own = 1;
-    clock.knowledge.agent = agent;
-    if (elsewhere) clock.knowledge.elsewhere.clear();
-  }
-}
-
 void copy_begins(Thread& thread, void* to, int bytes, const void* place) {
   access_shared(thread, to, bytes, Access::copy, place);
-  const std::uint32_t offset = thread.block->arena().offset(to);
-  for (int i = 0; i < bytes; ++i)
-    thread.block->shadow().cells[offset + static_cast<std::uint32_t>(i)].in_flight = true;
+  Cells& cells = thread.block->shadow().cells;
+  const std::size_t begin = thread.block->arena().offset(to);
+  const std::size_t end = begin + static_cast<std::size_t>(bytes);
+  for (std::size_t i = begin; i < end; i += cells[i & ~std::size_t{3}].width)
+    cells[i].in_flight = true;
 }
 
 void copy_ends(Block& block, Thread* thread, void* to, int bytes) {
   BlockShadow& shadow = block.shadow();
-  const std::uint32_t offset = block.arena().offset(to);
+  const std::size_t begin = block.arena().offset(to);
+  const std::size_t end = begin + static_cast<std::size_t>(bytes);
   if (thread == nullptr) ++shadow.agent;
-  for (int i = 0; i < bytes; ++i) {
-    Cell& cell = shadow.cells[offset + static_cast<std::uint32_t>(i)];
+  for (std::size_t i = begin; i < end; i += shadow.cells[i & ~std::size_t{3}].width) {
+    Cell& cell = shadow.cells[i];
     cell.in_flight = false;
     cell.write.phase = shadow.phase;
     if (thread != nullptr) {
       cell.write.clock = thread->clock.own;
     } else {
-      cell.write.thread = static_cast<std::uint16_t>(kAgent);
+      cell.write.warp = static_cast<std::uint16_t>(kAgent);
       cell.write.clock = shadow.agent;
     }
   }
 }
 
-void atomic_publishes(Thread& thread, const void* address, bool releases) {
-  const std::scoped_lock lock(sync_mutex);
-  if (sync_launch != thread.block->launch().number) {
-    sync_launch = thread.block->launch().number;
-    sync_objects().clear();
-  }
-  if (releases) {
-    release(thread, sync_objects()[address]);
-  } else if (thread.clock.has_released) {
-    join(sync_objects()[address], thread.clock.released);
-  }
+Region* watch(void* begin, std::int64_t bytes) {
+  regions().push_back(std::make_unique<Region>(reinterpret_cast<std::uintptr_t>(begin),
+                                               static_cast<std::size_t>(bytes), last_launch));
+  return regions().back().get();
 }
 
-void atomic_observes(Thread& thread, const void* address, bool acquires) {
-  const std::scoped_lock lock(sync_mutex);
-  const auto known = sync_objects().find(address);
-  if (known == sync_objects().end()) return;
-  if (acquires) {
-    acquire(thread, known->second);
-  } else {
-    join(thread.clock.pending, known->second);
-    thread.clock.has_pending = true;
-  }
-}
-
-void fence(Thread& thread) {
-  Clock& clock = thread.clock;
-  if (clock.has_pending) acquire(thread, clock.pending);
-  clock.pending = {};
-  clock.has_pending = false;
-  clock.released = {};
-  release(thread, clock.released);
-  clock.has_released = true;
-}
-
-void watch(void* begin, std::int64_t bytes) {
-  if (Cell* cells = map_cells(static_cast<std::size_t>(bytes))) {
-    const auto at = reinterpret_cast<std::uintptr_t>(begin);
-    regions().push_back({at, at + static_cast<std::uintptr_t>(bytes), cells, last_launch, false});
-  }
-}
-
-void forget(std::uintptr_t begin) {
+void forget(Region* region) {
   auto& all = regions();
-  for (auto region = all.begin(); region != all.end(); ++region) {
-    if (region->begin != begin) continue;
-    munmap(region->cells, (region->end - region->begin) * sizeof(Cell));
-    all.erase(region);
-    return;
-  }
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const auto& other) { return other.get() == region; });
+  if (found != all.end()) all.erase(found);
 }
 
 void host_wrote(void* begin, std::int64_t bytes, bool defined) {
   const auto first = reinterpret_cast<std::uintptr_t>(begin),
              last = first + static_cast<std::uintptr_t>(bytes);
-  for (Region& region : regions()) {
-    const std::uintptr_t from = std::max(first, region.begin), to = std::min(last, region.end);
+  GlobalReaders& readers = global_readers();
+  for (const std::unique_ptr<Region>& region : regions()) {
+    const std::uintptr_t from = std::max(first, region->begin), to = std::min(last, region->end);
     if (from >= to) continue;
-    if (from == region.begin && to == region.end) {
-      region.filled = last_launch;
-      region.defined = defined;
+    if (from == region->begin && to == region->end) {
+      region->filled = last_launch;
+      region->defined = defined;
       continue;
     }
-    for (std::uintptr_t i = from; i < to; ++i) {
-      Cell& cell = region.cells[i - region.begin];
-      cell = {};
-      cell.write.kind = defined ? Access::host : Access::none;
+    Cells& cells = region->cells;
+    const std::size_t end = to - region->begin;
+    for (std::size_t i = from - region->begin; i < end;) {
+      const std::size_t word = i & ~std::size_t{3}, stop = std::min(end, word + 4);
+      const unsigned width = part_width(cells, word, i, end, {readers.lists, &readers.mutex});
+      for (; i < stop; i += width) {
+        forget(cells[i]);
+        cells[i].write.kind = defined ? Access::host : Access::none;
+      }
     }
   }
 }

@@ -1,70 +1,50 @@
-// The race checker: happens-before by vector clocks, and which bytes have been written, for the
+// The race checker: happens-before (race_order.h), and which bytes have been written, for the
 // shared memory of each block and for the outputs and workspaces in global memory. It sees every
 // access of a kernel that was compiled with -fsanitize=thread, through callbacks of our own
-// (race.cc); the runtime of that sanitizer takes no part, since it takes correct kernels for wrong.
-//
-// Time: sync_block divides the life of a block into phases; whatever happened in an earlier phase
-// is ordered. Within a phase each thread has a clock, and knows up to which clock of every other
-// thread it is ordered after that thread; the entries stay empty until something other than
-// sync_block orders two threads. Bulk copies are written by an agent, which is no thread:
-// sync_block orders its writes only for threads that have learned of them at an mbarrier.
+// (race_callbacks.cc); the runtime of that sanitizer takes no part, since it takes correct kernels
+// for wrong.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <string>
 #include <vector>
 
-#include "kernels/simt/flavour.h"
+#include "kernels/simt/race_order.h"
 
-namespace assay::executor {
+namespace assay::executor::race {
 
-class Block;
-struct Thread;
+// Of a block's shared memory, with what lies between its variables.
+inline constexpr std::size_t kSharedBytes = 512 << 10;
 
-namespace race {
-
-// What a thread, or a barrier, is ordered after, in one block.
-struct Known {
-  std::uint32_t phase = 0;             // of the block; earlier ones are known whole
-  std::vector<std::uint32_t> threads;  // clocks in that phase; empty: none
-};
-
-struct Knowledge {
-  int block = -1;  // whose agent and threads these are
-  Known own;
-  std::uint32_t agent = 0;         // clock of the block's agent
-  std::map<int, Known> elsewhere;  // of other blocks
-};
-
-// A thread's.
-struct Clock {
-  std::uint32_t own = 1;  // in the current phase
-  Knowledge knowledge;
-  Knowledge pending,
-      released;  // of fence(): what relaxed atomic accesses have read; what they publish
-  bool has_pending = false, has_released = false;
-};
-
-struct Access {
-  enum Kind : std::uint8_t { none, read, write, atomic, copy, host };
-  std::uint32_t launch = 0;
-  int block = 0;
-  std::uint32_t phase = 0, clock = 0;
-  std::uint16_t thread = 0;
-  Kind kind = none;
-  const void* place = nullptr;
-};
-inline constexpr int kAgent = 0xffff;  // Access::thread of bulk copies
-
-struct Cell {  // of one byte
+// The history of an aligned word, half or byte.
+struct alignas(64) Cell {
   Access write, read;
   std::uint32_t readers = 0;  // into a table: further reads that no write has followed; 0: none
+  std::uint8_t width = 0;     // in a word's first cell: bytes that each of its cells stands for
   bool in_flight = false;     // the target of an asynchronous copy; `write` is that copy
 };
 
-// Lists of the reads of one byte that no write has followed: by thread, then those of further
-// blocks.
+// Cells of `bytes` bytes. Those of words, of second halves and of odd bytes are apart, so that what
+// is accessed by words stays dense.
+class Cells {
+ public:
+  Cells() = default;
+  explicit Cells(std::size_t bytes);
+  ~Cells();
+  Cells(const Cells&) = delete;
+  Cells& operator=(const Cells&) = delete;
+
+  Cell& operator[](std::size_t byte) {
+    const std::size_t word = byte / 4;
+    return byte % 2 == 1 ? cells_[2 * words_ + byte / 2] : cells_[byte % 4 / 2 * words_ + word];
+  }
+
+ private:
+  std::size_t words_ = 0;
+  Cell* cells_ = nullptr;
+};
+
+// Lists of the reads of one cell that no write has followed.
 struct Readers {
   std::vector<std::vector<Access>> lists{1};  // lists[0] is never used
   std::uint32_t used = 1;
@@ -78,54 +58,39 @@ struct BlockShadow {
   std::uint32_t phase = 0;  // grows for as long as the Block lives
   std::uint32_t first_phase = 0;
   std::uint32_t agent = 0;
-  std::vector<Cell> cells;
+#if ASSAY_SIMT_RACE
+  Cells cells{kSharedBytes};
+#endif
   Readers readers;
   Knowledge elsewhere;  // what all threads know of other blocks
 };
 
+struct Region;  // of global memory that is checked
+
 #if ASSAY_SIMT_RACE
 
 void begin(Block& block);
-void begin(Thread& thread);
 void access(Thread& thread, const void* address, int bytes, Access::Kind kind, const void* place);
-void release(Thread& thread, Knowledge& to);
-void acquire(Thread& thread, const Knowledge& from);
-void release_copies(Block& block, Knowledge& to);  // the agent's
-void sync_all(Block& block);
-void fence(Thread& thread);
-// Before and after an atomic access. In this order: whoever reads what it wrote, on another OS
-// thread, must find what it publishes.
-void atomic_publishes(Thread& thread, const void* address, bool releases);
-void atomic_observes(Thread& thread, const void* address, bool acquires);
 // An asynchronous copy into shared memory begins (checked as a write) and ends (by the agent, or by
 // the thread).
 void copy_begins(Thread& thread, void* to, int bytes, const void* place);
 void copy_ends(Block& block, Thread* thread, void* to, int bytes);
 
 // Outputs and workspaces, which the host registers, fills and writes.
-void watch(void* begin, std::int64_t bytes);
-void forget(std::uintptr_t begin);
+Region* watch(void* begin, std::int64_t bytes);
+void forget(Region* region);
 void host_wrote(void* begin, std::int64_t bytes, bool defined);
 
 #else
 
 inline void begin(Block&) {}
-inline void begin(Thread&) {}
 inline void access(Thread&, const void*, int, Access::Kind, const void*) {}
-inline void release(Thread&, Knowledge&) {}
-inline void acquire(Thread&, const Knowledge&) {}
-inline void release_copies(Block&, Knowledge&) {}
-inline void sync_all(Block&) {}
-inline void fence(Thread&) {}
-inline void atomic_publishes(Thread&, const void*, bool) {}
-inline void atomic_observes(Thread&, const void*, bool) {}
 inline void copy_begins(Thread&, void*, int, const void*) {}
 inline void copy_ends(Block&, Thread*, void*, int) {}
-inline void watch(void*, std::int64_t) {}
-inline void forget(std::uintptr_t) {}
+inline Region* watch(void*, std::int64_t) { return nullptr; }
+inline void forget(Region*) {}
 inline void host_wrote(void*, std::int64_t, bool) {}
 
 #endif
 
-}  // namespace race
-}  // namespace assay::executor
+}  // namespace assay::executor::race
