@@ -124,7 +124,8 @@ ASSAY_WRONG(
       a.calls = static_cast<int*>(announced.get());
       a.scratch = reinterpret_cast<float*>(done.get());
       return [a, announced, done](Stream stream) {
-        ++*static_cast<volatile int*>(a.calls);
+        volatile int* const launches = a.calls;
+        *launches = *launches + 1;
         run<Announced>(a, stream);
         launch(take_announced, {.stream = stream}, a);
       };
