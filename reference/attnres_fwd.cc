@@ -55,6 +55,7 @@ class Worker {
         unit_(unit_roundoff(numerics.accumulate)),
         height_(numerics.summation_height),
         rescales_(numerics.rescales),
+        truncates_(numerics.truncates_mix),
         numerics_(numerics),
         output_(output),
         lse_(lse),
@@ -74,7 +75,8 @@ class Worker {
                                  c_.data(),        abs_c_.data()};
     run_simd<loops::Scores<T>>(&inputs, square_.data(), dot_.data(), abs_dot_.data());
     softmax(token);
-    const double roundings = static_cast<double>(2 * sources + 8) + 2 * rescales_;
+    const double roundings =
+        static_cast<double>((truncates_ ? 3 : 2) * sources + 8) + 2 * rescales_;
     const loops::Mixture mixture{alpha_.data(),
                                  kappa_.data(),
                                  roundings * unit_,
@@ -143,6 +145,7 @@ class Worker {
   const Table& c_;
   const Table& abs_c_;
   const double eps_, unit_, height_, rescales_;
+  const bool truncates_;
   const Numerics numerics_;
   Expected& output_;
   Expected& lse_;

@@ -22,7 +22,7 @@
 // Output. With δ_n the logarithm of that factor, o' - o = Σ α e^δ (v - o) / Σ α e^δ, which is
 // Σ α (e^δ - 1)(v - o) / Σ α e^δ because Σ α (v - o) = 0. Without any linearisation, b_d is the sum
 //   Σ_n α_n (e^{E_n} - 1) |v_nd - o_d| / Σ_n α_n e^{-E_n}      the weights
-//   (2N + 8 + 2R) u Σ_n α_n |v_nd|                             the mix
+//   (2N + 8 + 2R) u Σ_n α_n |v_nd|                             the mix (3N where it truncates)
 //   η (N + Σ_n |v_nd|),  η = 2⁻¹²⁵                             underflow, flushed or not
 // The mix: numerator and normaliser are each a chain of at most N roundings (a product and N - 1
 // additions; N - 1 additions), each longer by R where rescaling rounds every element by itself; 8u

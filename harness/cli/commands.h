@@ -57,7 +57,7 @@ struct SelftestArguments {
   // Of liars:
   std::uint64_t seed = 1;
   int seeds = 2;
-  double timeout = 10;
+  double timeout = 1;
   std::string suite = "selftest";  // for the correct variants
   bool in_process = false;
   std::string report;                  // Markdown; empty: none

@@ -18,6 +18,9 @@ struct Liar {
   std::vector<std::string> caught_by;
   // The least problem at which it lies. Without `dtype=`: at every dtype.
   std::string problem{};
+  // Lies only where the order of threads changes from run to run, which it does not on the cpu
+  // backend: there they take turns.
+  bool needs_order = false;
   Variant variant;
 };
 

@@ -35,6 +35,7 @@ std::string str(const Numerics& numerics) {
   rounded(numerics.probabilities, "probabilities");
   rounded(numerics.weights, "weights");
   rounded(numerics.partials, "partials");
+  if (numerics.truncates_mix) text += ", truncating mix";
   return text;
 }
 

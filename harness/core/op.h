@@ -80,6 +80,9 @@ struct Numerics {
   DType probabilities = DType::f32;  // softmax weights, before the mix
   DType weights = DType::f32;        // what is folded from weights: c = w⊙g
   DType partials = DType::f32;       // outputs of parts that are merged later
+  // The mix is added up by units that cut off instead of rounding: an addition errs by 2u, not u.
+  // (For the reductions over the hidden dimension that is in the height.)
+  bool truncates_mix = false;
 
   bool operator==(const Numerics&) const = default;
 };

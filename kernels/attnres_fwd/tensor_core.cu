@@ -425,7 +425,7 @@ Numerics numerics(const Problem& p) {
   const std::int64_t scores = 8 * steps + 1 + kWarps;
   // Squares: 8 of a vector, a lane's vectors, the lanes, the panels.
   const std::int64_t squares = 8 + ceil_div(p.dim("D"), kWarpSize * 4) + 5;
-  return {.summation_height = height(std::max(scores, squares), 1)};
+  return {.summation_height = height(std::max(scores, squares), 1), .truncates_mix = true};
 }
 
 }  // namespace

@@ -9,9 +9,6 @@ namespace assay::executor {
 // address in this program, the innermost inlined function first, wrappers of the vocabulary left
 // out. Takes a tenth of a second for an address that has not been asked for before.
 std::string place(const void* address);
-// Whether this OS thread is inside of place(): what interrupts it there may not call it.
-bool naming_a_place();
-
 // Whether this OS thread is in place(): it must not be interrupted there, and takes its time.
 bool is_naming_place();
 

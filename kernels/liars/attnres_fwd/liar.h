@@ -81,6 +81,7 @@ struct Wrong {
   Repeatability repeatability = Repeatability::bitwise;
   std::function<Numerics(const Problem&)> numerics = correct_numerics;
   std::function<Workspace(const Problem&)> workspace = {};
+  bool needs_order = false;
   Prepare prepare = {};  // none: one launch of attend<Rule>
 };
 
@@ -90,6 +91,7 @@ Liar wrong(const char* name, Wrong w) {
   liar.bug = w.bug;
   liar.caught_by = std::move(w.caught_by);
   liar.problem = std::move(w.problem);
+  liar.needs_order = w.needs_order;
   Variant& variant = liar.variant;
   variant.op = "attnres_fwd";
   variant.name = name;

@@ -102,7 +102,7 @@ struct OrderByTokens : Correct {
 };
 ASSAY_WRONG(order_by_tokens, OrderByTokens,
             .bug = "the order of summation depends on T, declared batch-invariant",
-            .caught_by = {"batch"}, .problem = "attnres_fwd N=9 Q=3 T=37 D=72",
+            .caught_by = {"batch"}, .problem = "attnres_fwd N=9 Q=3 T=38 D=72",
             .repeatability = Repeatability::batch_invariant);
 
 struct OrderByPosition : Correct {
@@ -143,7 +143,7 @@ struct OrderByNeighbour : Correct {
 };
 ASSAY_WRONG(order_by_neighbour, OrderByNeighbour,
             .bug = "a NaN or Inf in the next token changes the order of summation",
-            .caught_by = {"isolation"}, .problem = "attnres_fwd N=9 Q=3 T=37 D=72");
+            .caught_by = {"isolation"}, .problem = "attnres_fwd dtype=f32 N=9 Q=3 T=37 D=72");
 
 struct AddsZeroTimesOthers : Correct {
   ASSAY_DEVICE static float final_sum(float z, float, const Arguments& a) {

@@ -46,6 +46,42 @@ ASSAY_WRONG(
       return [later = std::make_shared<Later>(arguments(p, buffers))](Stream) { later->start(); };
     });
 
+// Writes what LSE holds once more, a millisecond after the launch.
+struct Again {
+  explicit Again(Arguments arguments) : a(arguments) {}
+  ~Again() { wait(); }
+  Again(const Again&) = delete;
+  Again& operator=(const Again&) = delete;
+  void wait() {
+    if (thread.joinable()) thread.join();
+  }
+  void start() {
+    kept.resize(static_cast<std::size_t>(a.queries) * static_cast<std::size_t>(a.tokens));
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      kept[i] = AnyInput{a.lse.data, a.lse.dtype}.load(static_cast<std::int64_t>(i));
+    thread = std::thread([this] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      for (std::size_t i = 0; i < kept.size(); ++i)
+        a.lse.store(static_cast<std::int64_t>(i), kept[i]);
+    });
+  }
+  Arguments a;
+  std::vector<float> kept;
+  std::thread thread;
+};
+ASSAY_WRONG(
+    writes_again, Correct,
+    .bug =
+        "a thread of its own writes LSE once more, the same values, after the launch has returned",
+    .caught_by = {"stream"}, .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
+      return [a = arguments(p, buffers),
+              again = std::make_shared<Again>(arguments(p, buffers))](Stream stream) {
+        again->wait();
+        run<Correct>(a, stream);
+        again->start();
+      };
+    });
+
 #else
 
 // About a millisecond.

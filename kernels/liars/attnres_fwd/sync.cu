@@ -167,7 +167,8 @@ constexpr const char* kManySums = "attnres_fwd N=9 Q=3 T=37 D=72";
 
 ASSAY_WRONG(undeclared_atomics, Correct,
             .bug = "sums by atomics in any order, declared repeatable; every result is accurate",
-            .caught_by = {"repeat"}, .problem = kManySums, .prepare = prepare_atomics);
+            .caught_by = {"repeat"}, .problem = kManySums, .needs_order = true,
+            .prepare = prepare_atomics);
 ASSAY_WRONG(correct_atomics, Correct, .bug = "", .caught_by = {}, .problem = kManySums,
             .repeatability = Repeatability::order_dependent, .prepare = prepare_atomics);
 
