@@ -44,10 +44,11 @@ std::string matrix(const SelftestResult& result) {
     for (const auto& [kind, runs] : liar.rejected_by)
       if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
   std::sort(kinds.begin(), kinds.end());
-  std::vector<Row> rows = {{"bug", "runs"}};
+  std::vector<Row> rows = {{"bug", "runs", "ms a run"}};
   rows[0].insert(rows[0].end(), kinds.begin(), kinds.end());
   for (const LiarResult& liar : result.liars) {
-    Row row = {liar.liar->variant.name, fmt::format("{}", liar.runs)};
+    Row row = {liar.liar->variant.name, fmt::format("{}", liar.runs),
+               fmt::format("{:.0f}", 1e3 * liar.seconds / std::max(liar.runs, 1))};
     for (const std::string& kind : kinds) {
       const auto found = liar.rejected_by.find(kind);
       row.push_back(found == liar.rejected_by.end() ? "" : fmt::format("{}", found->second));

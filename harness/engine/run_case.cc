@@ -53,15 +53,15 @@ void require_memory(const Case& job, const Oracle& oracle) {
 // what the others do in a nanosecond.
 std::int64_t small(Backend backend) { return backend == Backend::simt ? 1 << 12 : 1 << 20; }
 
-bool is_small(const Case& job) {
+bool is_small(const Case& job, const RunOptions& options) {
   std::int64_t elements = 0;
   for (const TensorSpec& spec : tensor_specs(op_of(job.problem), job.problem))
     elements += spec.elements();
-  return elements <= small(job.device->info().backend);
+  return elements <= (options.small > 0 ? options.small : small(job.device->info().backend));
 }
 
 // The families to verify, the one that is timed first.
-std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
+std::vector<const Family*> families_of(const Case& job, const RunOptions& options) {
   const Op& op = op_of(job.problem);
   if (!job.problem.family.empty()) {
     const Family* named = op.find_family(job.problem.family);
@@ -73,11 +73,11 @@ std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
   std::vector<const Family*> all;
   for (const Family& family : op.families)
     if (!family.inapplicable || family.inapplicable(job.problem).empty()) all.push_back(&family);
-  if (is_small(job)) return all;
+  if (is_small(job, options)) return all;
   std::vector<const Family*> further;  // without those that need buffers of their own
   for (std::size_t i = 1; i < all.size(); ++i)
     if (all[i]->layout == Layout::packed) further.push_back(all[i]);
-  const std::uint64_t turn = hash_of(str(job.problem)) + seed;
+  const std::uint64_t turn = hash_of(str(job.problem)) + options.seed;
   if (further.empty()) return {all.front()};
   return {all.front(), further[turn % further.size()]};
 }
@@ -85,7 +85,7 @@ std::vector<const Family*> families_of(const Case& job, std::uint64_t seed) {
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
   require_memory(job, oracle);
   Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.verify);
-  const auto families = families_of(job, options.seed);
+  const auto families = families_of(job, options);
   const Family& timed = *families.front();
   const Family& other = *families.back();
   // Every schedule at least once.
@@ -97,7 +97,7 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   for (int i = options.seeds - 1; i >= 0; --i) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
     for (std::size_t f = families.size(); f-- > 0;) verifier.verify(*families[f], seed, runs);
-    if (is_small(job)) {
+    if (is_small(job, options)) {
       verifier.verify_relations(timed, seed);
       verifier.verify_batch(timed, seed);
     }
@@ -113,7 +113,7 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     record.measurements.push_back(timing.measurement);
   }
   // What is already known to be wrong need not end the process.
-  if (options.fences && is_small(job) && verifier.passed())
+  if (options.fences && is_small(job, options) && verifier.passed())
     verifier.verify_fences(timed, options.seed);
   record.checks = std::move(verifier.checks());
   judge_checks(record);

@@ -39,6 +39,8 @@ struct RunOptions {
   bool verify_only = false;
   SamplingRule sampling;
   VerifyOptions verify;
+  // Elements of all tensors up to which a problem is small; 0: what suits the backend.
+  std::int64_t small = 0;
   bool fences = false;  // run beside address space that faults: only where that may end the process
   std::string environment;  // id, for the records
 };

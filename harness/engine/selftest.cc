@@ -107,7 +107,9 @@ class Selftest {
       if (result_.checks.contains(kind)) expected.push_back(kind);
     if (liar.needs_order && device_.info().backend == Backend::cpu) expected.clear();
     found.due = !expected.empty();
-    for (const Problem& problem : problems_of(liar)) {
+    // What would never come back is not run where nobody sees it.
+    const bool endless = expects(liar.caught_by, {"hang"}) && !found.due;
+    for (const Problem& problem : endless ? std::vector<Problem>{} : problems_of(liar)) {
       for (int i = 0; i < options_.seeds; ++i) {
         RunOptions run = options_.run;
         run.seed += static_cast<std::uint64_t>(i);
@@ -158,6 +160,7 @@ class Selftest {
   static void note(const Record& record, const std::vector<std::string>& expected,
                    LiarResult& found) {
     ++found.runs;
+    found.seconds += record.seconds;
     std::set<std::string> kinds;
     const auto add = [&](const std::string& kind, const std::string& reason) {
       kinds.insert(kind);

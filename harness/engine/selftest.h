@@ -34,6 +34,8 @@ struct LiarResult {
   // where it can't be run like that.
   std::map<std::string, bool> close{};
 
+  double seconds = 0;
+
   bool survived() const { return due && rejected < runs; }
 };
 

@@ -64,8 +64,8 @@ class Verifier {
   void verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed);
 
   // Over all that was judged: a check `power` with status mistrusted for each output that zeros
-  // would have passed for (zeros_would_pass; families whose bound allows zeros for over a tenth
-  // of it are left out, unless they are most), and a check `bias` for each output.
+  // would have passed for (zeros_would_pass; with 16-bit roundings declared, families for
+  // which that alone is so are left out, unless they are most), and a check `bias` for each output.
   void judge_power();
   void judge_bias();
 

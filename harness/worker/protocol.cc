@@ -29,7 +29,7 @@ void read(const std::string& text, std::string& value) { value = text; }
 // a mistake at compile time, until it is here, too.
 template <class Options, class Visit>
 void each_option(Options& options, const Visit& visit) {
-  auto& [seed, seeds, verify_only, sampling, verify, fences, environment] = options;
+  auto& [seed, seeds, verify_only, sampling, verify, small, fences, environment] = options;
   auto& [execution, twins, dump] = verify;
   auto& [min_samples, min_seconds, max_seconds, max_samples] = sampling;
   auto& [schedule, schedule_seed, timeout, trace_block] = execution;
@@ -37,6 +37,7 @@ void each_option(Options& options, const Visit& visit) {
   static_cast<void>(schedule_seed);  // that of the inputs
   visit("seed", seed);
   visit("seeds", seeds);
+  visit("small", small);
   visit("fences", fences);
   visit("dump", dump);
   visit("verify_only", verify_only);
