@@ -298,11 +298,11 @@ std::vector<double> CudaDevice::time(const std::vector<const Launch*>& launches)
   return seconds;
 }
 
-// Streams through memory on a second stream: a fraction of a second of other work.
+// Streams through memory on a second stream: milliseconds of other work.
 std::shared_ptr<void> CudaDevice::contend() {
   use();
   constexpr std::int64_t kBytes = 64 << 20;
-  constexpr int kPasses = 200;
+  constexpr int kPasses = 50;
   auto memory = std::make_shared<DeviceMemory>(*this, 2 * kBytes);
   fill(memory->data(), 0, memory->bytes());
   auto* out = static_cast<char*>(memory->data()) + kBytes;
