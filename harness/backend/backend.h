@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -86,9 +87,11 @@ class Device {
   // Until the result is gone, other work competes for the device; null: this device has none.
   virtual std::shared_ptr<void> contend() { return nullptr; }
 
-  // Runs the launch as a graph: recorded once, without running it, then replayed. False: this
-  // device has no graphs.
-  virtual bool replay(const Launch& /*launch*/) { return false; }
+  // Runs the launch as a graph: recorded once, without running it, then replayed, and replayed
+  // again after between(). False: this device has no graphs.
+  virtual bool replay(const Launch& /*launch*/, const std::function<void()>& /*between*/) {
+    return false;
+  }
 
   // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
   // words if some failed, DeviceLost if it ended the context.

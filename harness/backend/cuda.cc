@@ -239,7 +239,7 @@ class CudaDevice final : public Device {
     check(cudaStreamSynchronize(second_stream_->get()), "looking at device memory");
   }
   std::shared_ptr<void> contend() override;
-  bool replay(const Launch& launch) override;
+  bool replay(const Launch& launch, const std::function<void()>& between) override;
 
   std::vector<double> time(const std::vector<const Launch*>& launches) override;
   std::string clock() const override { return "cuda_event"; }
@@ -315,7 +315,7 @@ std::shared_ptr<void> CudaDevice::contend() {
   return {memory.get(), [this, memory](void*) { cudaStreamSynchronize(second_stream_->get()); }};
 }
 
-bool CudaDevice::replay(const Launch& launch) {
+bool CudaDevice::replay(const Launch& launch, const std::function<void()>& between) {
   use();
   check(cudaStreamBeginCapture(stream_->get(), cudaStreamCaptureModeThreadLocal),
         "beginning to record a graph");
@@ -332,8 +332,15 @@ bool CudaDevice::replay(const Launch& launch) {
   const cudaError_t status = cudaGraphInstantiate(&graph, recorded, 0);
   cudaGraphDestroy(recorded);
   check(status, "instantiating a graph");
-  for (int i = 0; i < 2; ++i) cudaGraphLaunch(graph, stream_->get());
-  const cudaError_t ran = cudaStreamSynchronize(stream_->get());
+  const auto run = [&] {
+    cudaGraphLaunch(graph, stream_->get());
+    return cudaStreamSynchronize(stream_->get());
+  };
+  cudaError_t ran = run();
+  if (ran == cudaSuccess) {
+    between();
+    ran = run();
+  }
   cudaGraphExecDestroy(graph);
   check(ran, "replaying a graph");
   return true;

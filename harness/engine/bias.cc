@@ -8,7 +8,7 @@
 namespace assay {
 namespace {
 
-constexpr std::int64_t kLeastSlices = 32;
+constexpr double kLeastSlices = 32;
 constexpr double kDeviations = 8;
 
 // Distance between the numbers of a dtype around `value`.
@@ -56,15 +56,18 @@ void BiasTest::add(const TensorSpec& spec, const void* got, const Expected& expe
 std::vector<Slope> BiasTest::slopes() const {
   std::vector<Slope> result;
   for (const auto& [names, sums] : sums_) {
-    double error = 0, square = 0, scatter = 0;
+    double error = 0, square = 0, scatter = 0, weights = 0;
     for (const Slice& slice : sums.slices) {
       error += slice.error;
       square += slice.square;
+      weights += slice.square * slice.square;
     }
     if (!(square > 0)) continue;
-    Slope slope{
-        names.first, names.second,  static_cast<std::int64_t>(sums.slices.size()), error / square,
-        0,           sums.allowance};
+    Slope slope{.output = names.first,
+                .sensitivity = names.second,
+                .slices = square * square / weights,
+                .estimate = error / square,
+                .allowance = sums.allowance};
     for (const Slice& slice : sums.slices) {
       const double rest = slice.error - slope.estimate * slice.square;
       scatter += rest * rest;

@@ -8,7 +8,8 @@
 // Errors within one slice of the batch dim (a token) share their logits, hence their errors: the
 // standard error comes from the slices' sums, se² = Σ_slices (Σ w s (got - want - e s))² / (Σ w
 // s²)². It fails when |e| is neither explained by the declared arithmetic (Sensitivity::allowance)
-// nor by kDeviations standard errors. With the 32 slices asked for at least, eight of them are
+// nor by kDeviations standard errors. With the 32 slices asked for at least (not counting those of
+// little weight), eight of them are
 // exceeded with a probability of 4e-9 (Student's t, 31 degrees of freedom).
 #pragma once
 
@@ -25,7 +26,7 @@ namespace assay {
 
 struct Slope {
   std::string output, sensitivity;
-  std::int64_t slices = 0;  // that had a say
+  double slices = 0;  // that had a say; those of little weight count for less: (Σ w)² / Σ w²
   double estimate = 0, standard_error = 0, allowance = 0;
   bool biased() const;
 };

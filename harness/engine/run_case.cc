@@ -132,7 +132,7 @@ std::string repro_line(const Job& job, const RunOptions& options) {
 void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
   job.device->lose(lost.what());
   Check check;
-  check.kind = black_box().what == std::string_view(kFence) ? kFence : "crash";
+  check.kind = "crash";
   check.family = black_box().family;
   check.seed = black_box().seed;
   check.status = Status::crashed;

@@ -268,7 +268,7 @@ void Verifier::judge_bias() {
     check.reason = fmt::format(
         "the errors of {} grow with its {}: as if that were wrong by a factor of 1{:+.3g} (± "
         "{:.2g} "
-        "over {} slices; the declared arithmetic explains {:.2g})",
+        "over {:.0f} slices; the declared arithmetic explains {:.2g})",
         slope.output, slope.sensitivity, slope.estimate, slope.standard_error, slope.slices,
         slope.allowance);
   }

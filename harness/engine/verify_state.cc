@@ -37,7 +37,10 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
     judge_outputs(kind, subject);
   };
   try {
-    again("replay", ", replayed as a graph", [&] { return device_.replay(set.launch()); });
+    again("replay", ", replayed as a graph", [&] {
+      // The first replay may live on what recording left.
+      return device_.replay(set.launch(), [&] { set.poison(kPoisons[1]); });
+    });
   } catch (const EnvironmentError& error) {
     // What a launch must not do (allocate, wait) can't be recorded.
     fail("replay", subject, error.what());
@@ -146,7 +149,16 @@ void Verifier::verify_fences(const Family& family, std::uint64_t seed) {
   for (const Fence side : {Fence::after, Fence::before}) {
     BufferSet set(device_, variant_, problem_, {.fence = side});
     set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
-    if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_, kFence)) return;
+    try {
+      if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_, kFence)) return;
+    } catch (const DeviceLost& lost) {
+      device_.lose(lost.what());
+      Check& check = add_check(kFence, subject, "");
+      check.status = Status::crashed;
+      check.reason = std::string(lost.what()) + ", only where nothing is mapped " +
+                     (side == Fence::after ? "after" : "before") + " each tensor";
+      return;
+    }
     judge_outputs(kFence, subject);
   }
 }

@@ -105,9 +105,9 @@ TEST_CASE("what a device would refuse is refused with its reason") {
   settings() = {};
   const int function = 0;
   CHECK(refusal(&function, {1, 1024, 48 << 10}) == nullptr);
-  CHECK(std::string(refusal(&function, {1, 1025, 0})) == "invalid configuration argument");
-  CHECK(std::string(refusal(&function, {1, 0, 0})) == "invalid configuration argument");
-  CHECK(std::string(refusal(&function, {0, 32, 0})) == "invalid configuration argument");
+  CHECK(std::string(refusal(&function, {1, 1025, 0})) == "invalid argument");
+  CHECK(std::string(refusal(&function, {1, 0, 0})) == "invalid argument");
+  CHECK(std::string(refusal(&function, {0, 32, 0})) == "invalid argument");
   CHECK(std::string(refusal(&function, {1, 32, (48 << 10) + 1})) == "invalid argument");
   CHECK(allow_shared(&function, 227 << 10) == nullptr);
   CHECK(refusal(&function, {1, 32, 227 << 10}) == nullptr);

@@ -272,7 +272,7 @@ void work(Launch& launch, Progress& progress) {
 const char* refusal(const void* function, const Shape& shape) {
   if (shape.blocks < 1 || shape.threads < 1 || shape.threads > kMaxThreads ||
       shape.shared_bytes < 0) {
-    return "invalid configuration argument";
+    return "invalid argument";
   }
   const auto allowed = allowed_shared().find(function);
   if (shape.shared_bytes > (allowed == allowed_shared().end()
