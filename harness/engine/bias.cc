@@ -11,6 +11,12 @@ namespace {
 constexpr double kLeastSlices = 32;
 constexpr double kDeviations = 8;
 
+double rounded(double value, DType dtype) {
+  return dispatch(dtype, [value](auto type) -> double {
+    return to_float(round_to<typename decltype(type)::type>(value));
+  });
+}
+
 // Distance between the numbers of a dtype around `value`.
 double ulp(double value, DType dtype) {
   const int digits = dtype == DType::f32 ? 24 : dtype == DType::f16 ? 11 : 8;
@@ -41,7 +47,7 @@ void BiasTest::add(const TensorSpec& spec, const void* got, const Expected& expe
     const auto at = static_cast<std::size_t>(i);
     const double s = sensitivity.value[at];
     const double want = expected.value[at];
-    const double error = value_at(spec, got, i) - want;
+    const double error = value_at(spec, got, i) - rounded(want, spec.dtype);
     const double step = ulp(want, spec.dtype), bound = expected.bound[at];
     const double weight = 1 / (step * step / 12 + bound * bound / 16);
     if (!std::isfinite(error) || !std::isfinite(s * s * weight) || s == 0) continue;

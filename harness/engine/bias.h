@@ -3,14 +3,15 @@
 //
 // A kernel whose factor (the scale of the logits, say) is wrong by 1 + e errs by e·s_i in element
 // i, s_i the op's Sensitivity. e is estimated over all elements by weighted least squares,
-//   e = Σ w s (got - want) / Σ w s²,  w = 1/σ²,  σ² = ulp(want)²/12 + (bound/4)²,
+//   e = Σ w s (got - round(want)) / Σ w s²,  w = 1/σ²,  σ² = ulp(want)²/12 + (bound/4)²,
 // the weights being those of a rounding to the output's dtype and of errors well inside the bound.
-// Errors within one slice of the batch dim (a token) share their logits, hence their errors: the
-// standard error comes from the slices' sums, se² = Σ_slices (Σ w s (got - want - e s))² / (Σ w
-// s²)². It fails when |e| is neither explained by the declared arithmetic (Sensitivity::allowance)
-// nor by kDeviations standard errors. With the 32 slices asked for at least (not counting those of
-// little weight), eight of them are
-// exceeded with a probability of 4e-9 (Student's t, 31 degrees of freedom).
+// Against want itself, roundings alone would show: among values that grow rarer as they grow
+// larger, more are rounded up than down. Errors within one slice of the batch dim (a token) share
+// their logits, hence their errors: the standard error comes from the slices' sums, se² = Σ_slices
+// (Σ w s (got - want - e s))² / (Σ w s²)². It fails when |e| is neither explained by the declared
+// arithmetic (Sensitivity::allowance) nor by kDeviations standard errors. With the 32 slices asked
+// for at least (not counting those of little weight), eight of them are exceeded with a probability
+// of 4e-9 (Student's t, 31 degrees of freedom).
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,7 @@ class BiasTest {
 
  private:
   struct Slice {
-    double error = 0, square = 0;  // Σ w s (got - want), Σ w s²
+    double error = 0, square = 0;  // Σ w s (got - round(want)), Σ w s²
   };
   struct Sums {
     std::vector<Slice> slices;

@@ -78,7 +78,7 @@ TEST_CASE("an untouched kernel passes, and is timed only then") {
   CHECK(measurement.buffer_sets >= 2);
   CHECK(measurement.bytes_read == 4.0 * (5 * 7 * 33 + 2 * 33));
   CHECK(measurement.bytes_written == 4.0 * (2 * 7 * 33 + 2 * 7));
-  CHECK(timed.checks.back().kind == "after_timing");
+  CHECK(timed.checks.back().kind == "fresh");
 }
 
 TEST_CASE("a wrong element is rejected with its coordinates") {

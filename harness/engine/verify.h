@@ -65,7 +65,8 @@ class Verifier {
 
   // Over all that was judged: a check `power` with status mistrusted for each output that zeros
   // would have passed for (zeros_would_pass; with 16-bit roundings declared, families for
-  // which that alone is so are left out, unless they are most), and a check `bias` for each output.
+  // which that alone is so are left out, unless they are three in four), and a check `bias` for
+  // each output.
   void judge_power();
   void judge_bias();
 

@@ -69,7 +69,7 @@ struct ReadsAfterValues : Correct {
 };
 ASSAY_WRONG(reads_after_values, ReadsAfterValues,
             .bug = "prefetches the row after the last one of V; nothing depends on it",
-            .caught_by = read_outside(), .problem = "attnres_fwd N=1 Q=1 T=1 D=264");
+            .caught_by = read_outside(), .problem = "attnres_fwd dtype=f32 N=1 Q=1 T=1 D=264");
 
 struct ReadsBeforeValues : Correct {
   ASSAY_DEVICE static void end(const Arguments& a, std::int64_t t) {
@@ -79,7 +79,7 @@ struct ReadsBeforeValues : Correct {
 };
 ASSAY_WRONG(reads_before_values, ReadsBeforeValues,
             .bug = "reads the row before the first one of V; nothing depends on it",
-            .caught_by = read_outside(), .problem = "attnres_fwd N=1 Q=1 T=1 D=264");
+            .caught_by = read_outside(), .problem = "attnres_fwd dtype=f32 N=1 Q=1 T=1 D=264");
 
 struct ReadsAfterWeights : Correct {
   ASSAY_DEVICE static void end(const Arguments& a, std::int64_t) {
@@ -89,7 +89,7 @@ struct ReadsAfterWeights : Correct {
 };
 ASSAY_WRONG(reads_after_weights, ReadsAfterWeights,
             .bug = "prefetches the weights of a query after the last; nothing depends on them",
-            .caught_by = read_outside(), .problem = "attnres_fwd N=1 Q=1 T=1 D=264");
+            .caught_by = read_outside(), .problem = "attnres_fwd dtype=f32 N=1 Q=1 T=1 D=264");
 
 // c = w·g stays as it is, hence so do all outputs.
 ASSAY_KERNEL(kThreads)

@@ -64,7 +64,7 @@ Numerics running_sum(const Problem& p) {
   numerics.summation_height = height(p.dim("D"), 1);
   return numerics;
 }
-constexpr const char* kLongSums = "attnres_fwd g=1 N=5 Q=3 T=37 D=1024";
+constexpr const char* kLongSums = "attnres_fwd g=1 N=5 Q=3 T=96 D=1024";
 
 struct SlightlyHotter : Correct {
   ASSAY_DEVICE static float logit(float l, const Arguments&) { return l * 1.00021f; }
