@@ -211,7 +211,8 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
       if (job.device->lost().empty()) job.device->synchronize();
     } catch (const DeviceLost& lost) {
       record_loss(job, lost, record);
-    } catch (const std::exception&) {
+    } catch (const std::exception& after) {
+      record.reason += std::string("; then ") + after.what();
     }
   } catch (const std::exception& error) {
     record.status = Status::error;

@@ -45,6 +45,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
     // What a launch must not do (allocate, wait) can't be recorded.
     fail("replay", subject, error.what());
   }
+  if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
   constexpr int kContended = 3;
   for (int i = 0; i < kContended; ++i) {
     again("repeat", ", beside other work", [&] {
