@@ -284,7 +284,7 @@ TEST_CASE("sensitivities are the derivatives of the reference", "[attnres_fwd]")
     REQUIRE(all.size() == 6);
     // O and LSE with logits times 1 + e, or eps times 1 + f.
     const auto outputs = [&](double e, double f) {
-      std::vector<double> o(2 * 4 * 37), lse(2 * 4);
+      std::vector<double> o(2L * 4 * 37), lse(2L * 4);
       for (std::int64_t t = 0; t < 4; ++t) {
         RowMatrix<double> v(5, 37), c(2, 37);
         for (std::int64_t d = 0; d < 37; ++d) {

@@ -5,13 +5,13 @@
 namespace assay {
 namespace {
 
-const TensorSpec kOutput{"O", Role::out, DType::f32, {3, 37, 264}, {37 * 264, 264, 1}};
+const TensorSpec kOutput{"O", Role::out, DType::f32, {3, 37, 264}, {37L * 264, 264, 1}};
 
 template <class F>
 std::string where(const F& is_wrong) {
   std::vector<std::int64_t> wrong;
   for (std::int64_t i = 0; i < kOutput.elements(); ++i)
-    if (is_wrong(i / (37 * 264), i / 264 % 37, i % 264)) wrong.push_back(i);
+    if (is_wrong(i / (37L * 264), i / 264 % 37, i % 264)) wrong.push_back(i);
   return describe_clusters(kOutput, {"q", "t", "d"}, wrong);
 }
 

@@ -177,7 +177,7 @@ TEST_CASE("an input that is written and a byte outside of the buffers are reject
   };
   using Kinds = std::set<std::string>;
   CHECK(kinds([](const Buffers& b, int) { b["w"].as<float>()[3] += 1; }).count("inputs") == 1);
-  CHECK(kinds([](const Buffers& b, int) { b["O"].as<float>()[2 * 7 * 33] = 1; }) ==
+  CHECK(kinds([](const Buffers& b, int) { b["O"].as<float>()[2L * 7 * 33] = 1; }) ==
         Kinds{"guards"});
   CHECK(kinds([](const Buffers& b, int) { b["V"].as<float>()[-1000] = 1; }) == Kinds{"guards"});
 }
