@@ -58,6 +58,7 @@ struct SelftestArguments {
   std::uint64_t seed = 1;
   int seeds = 2;
   double timeout = 1;
+  int jobs = 1;
   std::string suite = "selftest";  // for the correct variants
   bool in_process = false;
   std::string report;                  // Markdown; empty: none

@@ -140,6 +140,10 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 86400.0))
       ->capture_default_str();
+  selftest->add_option("--jobs", selftest_arguments.jobs, "liars: so many cases at a time")
+      ->type_name("J")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   selftest->add_flag("--in-process", selftest_arguments.in_process,
                      "liars: without a worker process, hence without fences");
   selftest->add_option("--report", selftest_arguments.report, "liars: write what is printed here")

@@ -8,8 +8,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <thread>
 
 #include "harness/backend/backend.h"
 #include "harness/cli/commands.h"
@@ -54,28 +57,34 @@ std::string title_of(const Device& device, const SelftestArguments& arguments,
 }  // namespace
 
 int selftest_liars(const SelftestArguments& arguments) {
+  if (arguments.in_process && arguments.jobs > 1)
+    throw UsageError("--jobs needs worker processes; leave out one of --jobs and --in-process");
   std::ofstream file;
   if (!arguments.report.empty()) {
     file.open(arguments.report);
     if (!file) throw UsageError("cannot write " + arguments.report);
+  }
+  if (arguments.jobs > 1) {  // what each worker reads when it starts; an own choice stays
+    const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    const unsigned share = std::max(1U, cores / static_cast<unsigned>(arguments.jobs));
+    setenv("OMP_NUM_THREADS", std::to_string(share).c_str(), 0);
   }
   const SuitePath path = default_suite_path();
   const std::vector<Problem> problems = load_suite(path.find(arguments.suite), path);
   bool good = true;
   for (const auto& device : open_devices(arguments.backends)) {
     const auto start = std::chrono::steady_clock::now();
-    const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
     SelftestOptions options;
-    options.runner = runner.get();
+    options.make_runner = [&] { return make_runner(arguments.in_process); };
+    options.jobs = arguments.jobs;
     options.seeds = arguments.seeds;
     options.run.seed = arguments.seed;
     options.run.small = std::int64_t{1} << 20;  // every check, on every backend
     options.run.fences = !arguments.in_process;
     options.run.verify.execution.timeout = arguments.timeout;
     const bool live = isatty(STDERR_FILENO) == 1;
-    int cases = 0;
-    options.progress = [&](const std::string& what) {
-      if (live) fmt::print(stderr, "\r\033[K[{}] {:.70}", ++cases, what);
+    options.progress = [&](const std::string& what, std::size_t begun, std::size_t all) {
+      if (live) fmt::print(stderr, "\r\033[K[{}/{}] {:.70}", begun, all, what);
     };
     const SelftestResult result = run_selftest(*device, problems, options);
     if (live) fmt::print(stderr, "\r\033[K");

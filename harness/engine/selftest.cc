@@ -1,7 +1,11 @@
 #include "harness/engine/selftest.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
 
 #include "harness/core/error.h"
 #include "harness/core/host.h"
@@ -82,50 +86,61 @@ class Selftest {
     result_.checks = kinds_on(device);
   }
 
-  void correct(const Variant& variant, bool is_control, const std::vector<Problem>& problems) {
+  void add_correct(const Variant& variant, bool is_control, const std::vector<Problem>& problems) {
     for (const Problem& problem : problems) {
       if (problem.op != variant.op) continue;
       RunOptions run = options_.run;
-      run.seeds = options_.seeds;
       run.verify_only = true;
-      const Record record = this->run(variant, is_control, problem, run);
-      if (record.status == Status::unsupported) continue;
-      result_.correct_runs += options_.seeds;
-      if (record.status != Status::passed) result_.accused.push_back(record);
-      count_elements(record, problem, result_);
-      for (const Check& check : record.checks)
-        if (is_judged(check) && check.elements > 0 && !is_control)
-          result_.used[check.family].push_back(check.utilisation);
+      add_case({&variant, is_control, problem, run});
     }
   }
 
-  void liar(const Liar& liar) {
-    LiarResult found;
-    found.liar = &liar;
-    std::vector<std::string> expected;
-    for (const std::string& kind : liar.caught_by)
-      if (result_.checks.contains(kind)) expected.push_back(kind);
-    if (liar.needs_order && device_.info().backend == Backend::cpu) expected.clear();
-    found.due = !expected.empty();
+  void add_liar(const Liar& liar) {
+    const std::vector<std::string> expected = expected_of(liar);
+    const bool is_due = !expected.empty();
+    result_.liars.push_back({.liar = &liar, .due = is_due});
     // What would never come back is not run where nobody sees it.
-    const bool endless = expects(liar.caught_by, {"hang"}) && !found.due;
-    for (const Problem& problem : endless ? std::vector<Problem>{} : problems_of(liar)) {
-      for (int i = 0; i < options_.seeds; ++i) {
-        RunOptions run = options_.run;
-        run.seed += static_cast<std::uint64_t>(i);
-        // Only those that wait for it are worth the timing.
-        run.verify_only = !expects(expected, {"after_timing", "fresh"});
-        run.sampling = {.min_samples = kLiarPatience + 500,
-                        .min_seconds = 0,
-                        .max_seconds = 60,
-                        .max_samples = kLiarPatience + 1000};
-        const Record record = this->run(liar.variant, true, problem, run);
-        if (record.status == Status::unsupported) continue;
-        note(record, expected, found);
-        count_elements(record, problem, result_);
+    if (!is_due && expects(liar.caught_by, {"hang"})) return;
+    RunOptions run = options_.run;
+    // Only those that wait for it are worth the timing.
+    run.verify_only = !expects(expected, {"after_timing", "fresh"});
+    run.sampling = {.min_samples = kLiarPatience + 500,
+                    .min_seconds = 0,
+                    .max_seconds = 60,
+                    .max_samples = kLiarPatience + 1000};
+    for (const Problem& problem : problems_of(liar))
+      add_case({&liar.variant, true, problem, run, result_.liars.size() - 1});
+  }
+
+  void run() {
+    std::atomic<std::size_t> next = 0;
+    std::mutex mutex;
+    std::exception_ptr error;
+    const auto work = [&] {
+      try {
+        const std::unique_ptr<Runner> runner = options_.make_runner();
+        for (std::size_t i = 0; (i = next++) < cases_.size();) {
+          Case& one = cases_[i];
+          if (options_.progress) {
+            const std::lock_guard lock(mutex);
+            options_.progress(one.variant->name + " on " + str(one.problem), i + 1, cases_.size());
+          }
+          one.record =
+              runner->run({one.problem, one.variant, &device_.info(), one.is_planted}, one.run);
+        }
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+        next = cases_.size();
       }
+    };
+    {
+      std::vector<std::jthread> others;
+      for (int i = 1; i < options_.jobs; ++i) others.emplace_back(work);
+      work();
     }
-    result_.liars.push_back(std::move(found));
+    if (error) std::rethrow_exception(error);
+    for (const Case& one : cases_) judge(one);
   }
 
   // In this process, hence last, and without those that may end it.
@@ -151,10 +166,43 @@ class Selftest {
                        [&](const std::string& kind) { return any.contains(kind); });
   }
 
-  Record run(const Variant& variant, bool is_liar, const Problem& problem,
-             const RunOptions& options) {
-    if (options_.progress) options_.progress(variant.name + " on " + str(problem));
-    return options_.runner->run({problem, &variant, &device_.info(), is_liar}, options);
+  struct Case {
+    const Variant* variant = nullptr;
+    bool is_planted = false;  // among the liars, be it as a control
+    Problem problem{};
+    RunOptions run{};
+    std::optional<std::size_t> liar{};  // none: a correct variant
+    Record record{};
+  };
+
+  void add_case(Case one) {
+    one.run.seeds = 1;
+    for (int i = 0; i < options_.seeds; ++i, ++one.run.seed) cases_.push_back(one);
+  }
+
+  // The checks that this backend has of those that a liar names.
+  std::vector<std::string> expected_of(const Liar& liar) const {
+    if (liar.needs_order && device_.info().backend == Backend::cpu) return {};
+    std::vector<std::string> expected;
+    for (const std::string& kind : liar.caught_by)
+      if (result_.checks.contains(kind)) expected.push_back(kind);
+    return expected;
+  }
+
+  void judge(const Case& one) {
+    const Record& record = one.record;
+    if (record.status == Status::unsupported) return;
+    count_elements(record, one.problem, result_);
+    if (one.liar) {
+      LiarResult& found = result_.liars[*one.liar];
+      note(record, expected_of(*found.liar), found);
+      return;
+    }
+    ++result_.correct_runs;
+    if (record.status != Status::passed) result_.accused.push_back(record);
+    for (const Check& check : record.checks)
+      if (is_judged(check) && check.elements > 0 && !one.is_planted)
+        result_.used[check.family].push_back(check.utilisation);
   }
 
   static void note(const Record& record, const std::vector<std::string>& expected,
@@ -178,6 +226,7 @@ class Selftest {
 
   Device& device_;
   const SelftestOptions& options_;
+  std::vector<Case> cases_;
   SelftestResult result_;
 };
 
@@ -199,14 +248,15 @@ SelftestResult run_selftest(Device& device, const std::vector<Problem>& problems
                             const SelftestOptions& options) {
   Selftest test(device, options);
   for (const Variant* variant : variants())
-    if (variant->backend == device.info().backend) test.correct(*variant, false, problems);
+    if (variant->backend == device.info().backend) test.add_correct(*variant, false, problems);
   for (const Liar* liar : liars()) {
     if (!runs_on(liar->variant, device)) continue;
     if (liar->bug.empty())
-      test.correct(liar->variant, true, problems_of(*liar));
+      test.add_correct(liar->variant, true, problems_of(*liar));
     else
-      test.liar(*liar);
+      test.add_liar(*liar);
   }
+  test.run();
   test.tolerances();
   return test.take();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,8 +19,10 @@ namespace assay {
 struct SelftestOptions {
   RunOptions run;  // its seed is the first
   int seeds = 2;
-  Runner* runner = nullptr;
-  std::function<void(const std::string& what)> progress{};  // before each case
+  int jobs = 1;  // cases at a time, each in a runner and thread of its own
+  std::function<std::unique_ptr<Runner>()> make_runner;
+  // Before each case, by one thread at a time: how many were begun, of how many.
+  std::function<void(const std::string& what, std::size_t begun, std::size_t all)> progress{};
 };
 
 // What became of one liar over all its problems and seeds.
@@ -36,7 +39,7 @@ struct LiarResult {
 
   double seconds = 0;
 
-  bool survived() const { return due && rejected < runs; }
+  bool survived() const { return due && (runs == 0 || rejected < runs); }
 };
 
 struct Elements {  // of one output in one dtype
