@@ -59,6 +59,7 @@ struct SelftestArguments {
   int seeds = 2;
   double timeout = 1;
   int jobs = 1;
+  double limit = 0;                // seconds; 0: none
   std::string suite = "selftest";  // for the correct variants
   bool in_process = false;
   std::string report;                  // Markdown; empty: none

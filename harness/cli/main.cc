@@ -144,6 +144,12 @@ int run(int argc, char** argv) {
       ->type_name("J")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  selftest
+      ->add_option("--limit", selftest_arguments.limit,
+                   "liars: begin no case after so long, for each backend; the report is about the "
+                   "seeds that are complete")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1.0, 1e6));
   selftest->add_flag("--in-process", selftest_arguments.in_process,
                      "liars: without a worker process, hence without fences");
   selftest->add_option("--report", selftest_arguments.report, "liars: write what is printed here")

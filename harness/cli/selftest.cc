@@ -43,11 +43,11 @@ std::vector<std::unique_ptr<Device>> open_devices(const std::vector<std::string>
   return devices;
 }
 
-std::string title_of(const Device& device, const SelftestArguments& arguments,
+std::string title_of(const Device& device, std::uint64_t first_seed, int seeds,
                      const Environment& environment) {
   std::string title = fmt::format("Self-test on {}, {}, seeds {} to {}",
-                                  name(device.info().backend), device.info().name, arguments.seed,
-                                  arguments.seed + static_cast<std::uint64_t>(arguments.seeds) - 1);
+                                  name(device.info().backend), device.info().name, first_seed,
+                                  first_seed + static_cast<std::uint64_t>(seeds) - 1);
   std::string facts;
   for (const auto& [key, value] : environment.facts)
     facts += fmt::format("{}{}: {}", facts.empty() ? "" : "; ", key, value);
@@ -77,6 +77,7 @@ int selftest_liars(const SelftestArguments& arguments) {
     SelftestOptions options;
     options.make_runner = [&] { return make_runner(arguments.in_process); };
     options.jobs = arguments.jobs;
+    options.limit = arguments.limit;
     options.seeds = arguments.seeds;
     options.run.seed = arguments.seed;
     options.run.small = std::int64_t{1} << 20;  // every check, on every backend
@@ -89,7 +90,8 @@ int selftest_liars(const SelftestArguments& arguments) {
     const SelftestResult result = run_selftest(*device, problems, options);
     if (live) fmt::print(stderr, "\r\033[K");
     const Environment environment = describe_environment(arguments.arguments, {device->info()});
-    const std::string report = selftest_report(result, title_of(*device, arguments, environment));
+    const std::string report =
+        selftest_report(result, title_of(*device, arguments.seed, result.seeds, environment));
     fmt::print(
         "{}\n{}, {}\n\n", report, result.good() ? "good" : "NOT GOOD",
         format_duration(

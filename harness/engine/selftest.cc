@@ -1,7 +1,10 @@
 #include "harness/engine/selftest.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -116,10 +119,18 @@ class Selftest {
     std::atomic<std::size_t> next = 0;
     std::mutex mutex;
     std::exception_ptr error;
+    const auto start = std::chrono::steady_clock::now();
+    const auto is_late = [&] {
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+      return options_.limit > 0 && passed.count() > options_.limit;
+    };
+    // Seed by seed, so that whole ones are done at any time.
+    std::stable_sort(cases_.begin(), cases_.end(),
+                     [](const Case& a, const Case& b) { return a.run.seed < b.run.seed; });
     const auto work = [&] {
       try {
         const std::unique_ptr<Runner> runner = options_.make_runner();
-        for (std::size_t i = 0; (i = next++) < cases_.size();) {
+        for (std::size_t i = 0; !is_late() && (i = next++) < cases_.size();) {
           Case& one = cases_[i];
           if (options_.progress) {
             const std::lock_guard lock(mutex);
@@ -127,6 +138,7 @@ class Selftest {
           }
           one.record =
               runner->run({one.problem, one.variant, &device_.info(), one.is_planted}, one.run);
+          one.is_done = true;
         }
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -140,6 +152,16 @@ class Selftest {
       work();
     }
     if (error) std::rethrow_exception(error);
+    const std::size_t a_seed = cases_.size() / static_cast<std::size_t>(options_.seeds);
+    const auto end =
+        std::find_if_not(cases_.begin(), cases_.end(), [](const Case& one) { return one.is_done; });
+    const auto done = static_cast<std::size_t>(end - cases_.begin());
+    result_.seeds = static_cast<int>(done / a_seed);
+    if (result_.seeds == 0)
+      throw UsageError(
+          fmt::format("--limit {}: only {} of the {} cases of the first seed were done",
+                      options_.limit, done, a_seed));
+    cases_.resize(a_seed * static_cast<std::size_t>(result_.seeds));
     for (const Case& one : cases_) judge(one);
   }
 
@@ -172,6 +194,7 @@ class Selftest {
     Problem problem{};
     RunOptions run{};
     std::optional<std::size_t> liar{};  // none: a correct variant
+    bool is_done = false;
     Record record{};
   };
 

@@ -19,7 +19,8 @@ namespace assay {
 struct SelftestOptions {
   RunOptions run;  // its seed is the first
   int seeds = 2;
-  int jobs = 1;  // cases at a time, each in a runner and thread of its own
+  double limit = 0;  // seconds after which no case begins; 0: none
+  int jobs = 1;      // cases at a time, each in a runner and thread of its own
   std::function<std::unique_ptr<Runner>()> make_runner;
   // Before each case, by one thread at a time: how many were begun, of how many.
   std::function<void(const std::string& what, std::size_t begun, std::size_t all)> progress{};
@@ -49,6 +50,7 @@ struct Elements {  // of one output in one dtype
 };
 
 struct SelftestResult {
+  int seeds = 0;  // those whose cases all ran; the rest is about them
   std::vector<LiarResult> liars;
   int correct_runs = 0;
   std::vector<Record> accused;                      // correct variants that were rejected
@@ -69,6 +71,7 @@ std::set<std::string> kinds_on(const Device& device);
 
 // Runs the liars and controls that the device can run (cpu: those of the simt executor, which times
 // and fences them), and its variants on `problems`. `device` is for what needs no verification.
+// Throws UsageError where not even the first seed was done in time.
 SelftestResult run_selftest(Device& device, const std::vector<Problem>& problems,
                             const SelftestOptions& options);
 

@@ -193,7 +193,8 @@ ASSAY_WRONG(
     });
 
 // --- those that wait until verification is over: kLiarPatience calls, counted on the device, since
-// graphs replay without the host. simt never times; the cpu backend times the same kernels.
+// graphs replay without the host, and in one dtype each, since so many calls take their time. simt
+// never times; the cpu backend times the same kernels.
 
 std::vector<std::string> timed(const std::vector<std::string>& kinds) {
   return caught_on({.cuda = kinds, .plain = kinds, .race = {}, .address = {}});
@@ -217,6 +218,7 @@ struct LazyLater : Correct {
 ASSAY_WRONG(
     lazy_later, Correct, .bug = "after many calls only the first source is read",
     .caught_by = timed({"after_timing", "fresh"}),
+    .problem = "attnres_fwd dtype=bf16 g=1 N=5 Q=2 T=5 D=72",
     .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
       static std::weak_ptr<void> last;
       Arguments a = arguments(p, buffers);
@@ -243,7 +245,7 @@ ASSAY_WRONG(
     .bug =
         "after many calls, unchanged tokens are taken to have their outputs already: "
         "fresh contents are computed, a poisoned output behind known contents is not",
-    .caught_by = timed({"after_timing"}),
+    .caught_by = timed({"after_timing"}), .problem = "attnres_fwd dtype=f32 g=1 N=5 Q=2 T=5 D=72",
     .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
       static std::weak_ptr<void> last;
       Arguments a = arguments(p, buffers);
@@ -277,7 +279,7 @@ ASSAY_WRONG(
     .bug =
         "after many calls, outputs are cached by pointer: right while the contents "
         "stay, as they do while it is timed",
-    .caught_by = timed({"fresh"}),
+    .caught_by = timed({"fresh"}), .problem = "attnres_fwd dtype=f16 g=1 N=5 Q=2 T=5 D=72",
     .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
       static std::weak_ptr<void> last;
       Arguments a = arguments(p, buffers);
