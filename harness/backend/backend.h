@@ -36,6 +36,11 @@ struct Execution {
 // On which side of a buffer touching memory faults.
 enum class Fence : std::uint8_t { none, after, before };
 
+struct TimedLaunch {
+  const Launch* launch;
+  const Launch* before = nullptr;  // run untimed; null: nothing
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -65,6 +70,10 @@ class Device {
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
+  // The same within the device, after what is in the stream; it may return before that is done.
+  virtual void enqueue_copy(void* to, const void* from, std::int64_t bytes) {
+    copy(to, from, bytes);
+  }
   virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
 
   virtual Stream stream() = 0;
@@ -102,8 +111,8 @@ class Device {
   void lose(const std::string& why) { lost_ = why; }
 
   // Runs the launches one after the other and returns the seconds that each took by this device's
-  // clock.
-  virtual std::vector<double> time(const std::vector<const Launch*>& launches) = 0;
+  // clock, without what comes before it.
+  virtual std::vector<double> time(const std::vector<TimedLaunch>& launches) = 0;
   virtual std::string clock()
       const = 0;  // "cuda_event", "steady_clock"; empty: this backend is never timed
 

@@ -82,11 +82,12 @@ class CpuDevice final : public Device {
   Stream stream() override { return {}; }
   void synchronize() override {}  // nothing is left running
 
-  std::vector<double> time(const std::vector<const Launch*>& launches) override {
+  std::vector<double> time(const std::vector<TimedLaunch>& launches) override {
     using Clock = std::chrono::steady_clock;
     std::vector<double> seconds;
     seconds.reserve(launches.size());
-    for (const Launch* launch : launches) {
+    for (const auto& [launch, before] : launches) {
+      if (before) (*before)(Stream{});
       const Clock::time_point start = Clock::now();
       (*launch)(Stream{});
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());

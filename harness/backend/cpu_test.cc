@@ -62,7 +62,7 @@ TEST_CASE("launches are timed one by one", "[cpu]") {
   const Launch lengthy = [&](Stream) {
     for (int i = 0; i < 20'000'000; ++i) counter = counter + 1;
   };
-  const std::vector<double> seconds = device->time({&brief, &lengthy, &brief});
+  const std::vector<double> seconds = device->time({{&brief}, {&lengthy}, {&brief}});
   REQUIRE(seconds.size() == 3);
   CHECK(seconds[1] > seconds[0]);
   CHECK(seconds[1] > seconds[2]);

@@ -203,6 +203,12 @@ class CudaDevice final : public Device {
   void copy(void* to, const void* from, std::int64_t bytes) override {
     transfer(to, from, bytes, cudaMemcpyDeviceToDevice, "within");
   }
+  void enqueue_copy(void* to, const void* from, std::int64_t bytes) override {
+    use();
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
+                          stream_->get()),
+          "copying within device memory");
+  }
   void fill(void* device, unsigned char byte, std::int64_t bytes) override {
     use();
     check(cudaMemsetAsync(device, byte, static_cast<std::size_t>(bytes), stream_->get()),
@@ -241,7 +247,7 @@ class CudaDevice final : public Device {
   std::shared_ptr<void> contend() override;
   bool replay(const Launch& launch, const std::function<void()>& between) override;
 
-  std::vector<double> time(const std::vector<const Launch*>& launches) override;
+  std::vector<double> time(const std::vector<TimedLaunch>& launches) override;
   std::string clock() const override { return "cuda_event"; }
   double bandwidth(double bytes_read, double bytes_written) override;
 
@@ -265,7 +271,7 @@ class CudaDevice final : public Device {
   std::map<Ratio, double> bandwidth_;
 };
 
-std::vector<double> CudaDevice::time(const std::vector<const Launch*>& launches) {
+std::vector<double> CudaDevice::time(const std::vector<TimedLaunch>& launches) {
   // The device works on nothing while a batch is enqueued, then runs it back to back: the host's
   // time stays outside. A batch of multi-kernel variants must fit the driver's queue (about 1000
   // entries), or enqueuing would wait for the spin.
@@ -280,8 +286,10 @@ std::vector<double> CudaDevice::time(const std::vector<const Launch*>& launches)
     check(cudaGetLastError(), "launching the spinning kernel");
     try {
       for (std::size_t i = 0; i < count; ++i) {
+        const TimedLaunch& timed = launches[begin + i];
+        if (timed.before) (*timed.before)(stream());
         events_[2 * i].record(stream_->get());
-        (*launches[begin + i])(stream());
+        (*timed.launch)(stream());
         events_[2 * i + 1].record(stream_->get());
       }
     } catch (...) {

@@ -102,7 +102,7 @@ class SimtDevice final : public Device {
     settings.trace = execution.trace_block;
   }
 
-  std::vector<double> time(const std::vector<const Launch*>&) override {
+  std::vector<double> time(const std::vector<TimedLaunch>&) override {
     throw EnvironmentError("the simt backend verifies and is never timed");
   }
   std::string clock() const override { return ""; }

@@ -1,5 +1,6 @@
 #include "harness/core/op.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/core/error.h"
@@ -54,11 +55,27 @@ Expected::Expected(std::string name, std::int64_t count)
   prefer_huge_pages(bound.get(), 8 * count);
 }
 
+namespace {
+
+bool is_updated(const Op& op, const TensorDeclaration& tensor, const Problem& problem) {
+  const auto has_that_name = [&](const auto& declared) {
+    return declared.name == tensor.inout_with;
+  };
+  if (std::any_of(op.tensors.begin(), op.tensors.end(), has_that_name))
+    return problem.has(tensor.inout_with);
+  return std::any_of(op.options.begin(), op.options.end(), has_that_name) &&
+         problem.flag(tensor.inout_with);
+}
+
+}  // namespace
+
 std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
   std::vector<TensorSpec> specs;
   for (const TensorDeclaration& declared : op.tensors) {
     if (!problem.has(declared.name)) continue;
-    TensorSpec spec{declared.name, declared.role, problem.dtype_of(declared.name), {}, {}};
+    if (!declared.present_with.empty() && !problem.has(declared.present_with)) continue;
+    const Role role = is_updated(op, declared, problem) ? Role::inout : declared.role;
+    TensorSpec spec{declared.name, role, problem.dtype_of(declared.name), {}, {}};
     std::int64_t bytes = static_cast<std::int64_t>(size_of(spec.dtype));
     for (const std::string& axis : declared.shape) {
       spec.shape.push_back(problem.dim(axis));

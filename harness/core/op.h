@@ -29,6 +29,11 @@ struct TensorDeclaration {
   std::optional<DType> dtype;      // none: follows `dtype=` unless the problem names it
   bool optional = false;           // absent unless the problem says so: `g=1` or `g=f32`
   std::string meaning;
+  // An input or output that is updated in place (inout) where this optional tensor is present, or
+  // this option is true. Empty: never.
+  std::string inout_with{};
+  // Present only where this optional tensor is: the gradient of one. Empty: by itself.
+  std::string present_with{};
 };
 
 struct OptionSpec {

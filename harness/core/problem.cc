@@ -39,6 +39,10 @@ double Problem::real(std::string_view option) const {
   return std::get<double>(named(options, option, op, "option").value);
 }
 
+bool Problem::flag(std::string_view option) const {
+  return std::get<bool>(named(options, option, op, "option").value);
+}
+
 std::string str(const OptionValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "1" : "0";
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return shortest(*integer);

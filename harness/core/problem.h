@@ -50,6 +50,7 @@ struct Problem {
   DType dtype_of(std::string_view tensor) const;
   bool has(std::string_view tensor) const;  // false: an optional tensor that is absent
   double real(std::string_view option) const;
+  bool flag(std::string_view option) const;
 
   bool operator==(const Problem&) const = default;
 };

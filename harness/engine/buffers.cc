@@ -31,7 +31,7 @@ std::int64_t BufferSet::bytes_needed(const Variant& variant, const Problem& prob
   if (const std::int64_t workspace = workspace_of(variant, problem); workspace > 0)
     bytes += aligned(workspace) + kGuard;
   for (const TensorSpec& spec : tensor_specs(op_of(problem), problem))
-    bytes += aligned(spec.bytes()) + kGuard;
+    bytes += aligned(spec.bytes()) * (spec.role == Role::inout ? 2 : 1) + kGuard;
   return bytes;
 }
 
@@ -70,12 +70,20 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     const std::int64_t offset =
         placement.layout == Layout::misaligned ? static_cast<std::int64_t>(size_of(spec.dtype)) : 0;
     auto* begin = place(spec.name, spec.bytes(), offset, spec.role != Role::in);
+    if (spec.role == Role::inout) {
+      memory_.push_back(std::make_unique<DeviceMemory>(device, spec.bytes()));
+      updated_.push_back({spec.name, begin, memory_.back()->data(), spec.bytes()});
+    }
     buffers_.tensors.add({std::move(spec), begin});
   }
   buffers_.workspace =
       workspace_bytes_ > 0 ? place("workspace", workspace_bytes_, 0, true) : nullptr;
   if (placement.fence == Fence::none) guards_.push_back({previous, "", next, kGuard});
   guard_byte_ = kNaN;
+  restore_ = [&device, updated = updated_](Stream) {
+    for (const Updated& tensor : updated)
+      device.enqueue_copy(tensor.data, tensor.original, tensor.bytes);
+  };
   launch_ = variant.prepare(problem, buffers_);
 }
 
@@ -102,6 +110,7 @@ std::string BufferSet::broken_guard() const {
 void BufferSet::upload(const Tensors& inputs) {
   for (const TensorView& input : inputs)
     device_->upload(buffers_[input.spec.name].data, input.data, input.spec.bytes());
+  for (const Updated& tensor : updated_) device_->copy(tensor.original, tensor.data, tensor.bytes);
 }
 
 std::string BufferSet::changed_input(const Tensors& inputs) const {
@@ -129,11 +138,14 @@ void BufferSet::copy_inputs_from(const BufferSet& other) {
   for (const TensorView& tensor : buffers_.tensors)
     if (readable(tensor.spec))
       device_->copy(tensor.data, other.buffers_[tensor.spec.name].data, tensor.spec.bytes());
+  for (std::size_t i = 0; i < updated_.size(); ++i)
+    device_->copy(updated_[i].original, other.updated_[i].original, updated_[i].bytes);
 }
 
 void BufferSet::poison(unsigned char byte) {
   for (const TensorView& tensor : buffers_.tensors)
     if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.bytes());
+  if (restore()) (*restore())(device_->stream());
   if (workspace_bytes_ > 0) device_->fill(buffers_.workspace, byte, workspace_bytes_);
   for (const Guard& guard : guards_) device_->fill(guard.begin, byte, guard.bytes);
   guard_byte_ = byte;

@@ -32,13 +32,16 @@ class BufferSet {
   const Buffers& buffers() const { return buffers_; }
   const Launch& launch() const { return launch_; }
 
-  // All that may be read (in and inout), from host memory.
+  // All that may be read (in and inout), from host memory. What is updated in place is kept aside.
   void upload(const Tensors& inputs);
   // The first input whose bytes are no longer those of `inputs`, with the place; empty: none.
   std::string changed_input(const Tensors& inputs) const;
   void copy_inputs_from(const BufferSet& other);
-  // Outputs, workspace and all that lies around the tensors.
+  // Outputs, workspace and all that lies around the tensors; what is updated in place becomes what
+  // it was.
   void poison(unsigned char byte);
+  // Enqueues that last; null: nothing is updated in place.
+  const Launch* restore() const { return updated_.empty() ? nullptr : &restore_; }
   std::string broken_guard() const;  // what was written outside of all buffers; empty: nothing
   void download(const TensorView& host) const;  // the tensor of that name
   // The same while the stream is held, of its first bytes.
@@ -56,6 +59,14 @@ class BufferSet {
   };
   std::vector<Guard> guards_;
   unsigned char guard_byte_ = 0;
+  struct Updated {  // a tensor that is updated in place, and what was uploaded
+    std::string name;
+    void* data;
+    void* original;
+    std::int64_t bytes;
+  };
+  std::vector<Updated> updated_;
+  Launch restore_;
   std::vector<NamedMemory> names_;
   Launch launch_;
 };

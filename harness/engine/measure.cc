@@ -65,7 +65,6 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
     sets.push_back(timing.further_sets.back().get());
     sets.back()->copy_inputs_from(first);
   }
-  for (BufferSet* set : sets) set->poison(Verifier::kPoisons[0]);
   {
     const KernelStage stage("warming up", kWarmUps);
     for (int i = 0; i < kWarmUps; ++i)
@@ -73,11 +72,16 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
     device.synchronize();
   }
 
+  for (BufferSet* set : sets) set->poison(Verifier::kPoisons[0]);
+
+  // What is updated in place is restored half a rotation before it is used, so that it is out of
+  // the cache by then.
+  const std::size_t ahead = sets.size() / 2;
   std::size_t next = 0;
   const std::vector<double> samples = take_samples(rule, [&](int n) {
-    std::vector<const Launch*> launches;
+    std::vector<TimedLaunch> launches;
     for (int i = 0; i < n; ++i) {
-      launches.push_back(&sets[next]->launch());
+      launches.push_back({&sets[next]->launch(), sets[(next + ahead) % sets.size()]->restore()});
       timing.last = sets[next];
       next = (next + 1) % sets.size();
     }

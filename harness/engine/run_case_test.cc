@@ -210,7 +210,7 @@ TEST_CASE("a case takes every schedule, or the one that is named") {
     std::vector<std::string> schedules() const override { return {"a", "b", "c", "d"}; }
     void use_schedule(const Execution& execution) override { asked.push_back(execution.schedule); }
     void synchronize() override {}
-    std::vector<double> time(const std::vector<const Launch*>&) override { return {}; }
+    std::vector<double> time(const std::vector<TimedLaunch>&) override { return {}; }
     std::string clock() const override { return ""; }
     double bandwidth(double, double) override { return 1; }
   };

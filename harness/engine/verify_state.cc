@@ -68,15 +68,17 @@ void Verifier::verify_stream(Subject subject) {
   device_.synchronize();
   std::string early;
   const int threads = count_threads();
+  for (Output& output : outputs_) set.download(output.before);  // as the launch finds them
+  const auto is_as_found = [](const Output& output, std::int64_t bytes) {
+    return std::memcmp(output.now.data, output.before.data, static_cast<std::size_t>(bytes)) == 0;
+  };
   if (std::shared_ptr<void> held = device_.hold()) {
     set.launch()(device_.stream());
     std::this_thread::sleep_for(kGrace);
     for (Output& output : outputs_) {
       const std::int64_t bytes = std::min(kLooked, output.now.spec.bytes());
       set.peek(output.now, bytes);
-      const auto* begin = static_cast<const unsigned char*>(output.now.data);
-      if (std::any_of(begin, begin + bytes, [](unsigned char b) { return b != kPoisons[1]; }))
-        early = output.now.spec.name;
+      if (!is_as_found(output, bytes)) early = output.now.spec.name;
     }
     held.reset();
     device_.synchronize_stream();
@@ -84,19 +86,12 @@ void Verifier::verify_stream(Subject subject) {
     // Launches run at once here: what is written after they return is late.
     set.launch()(device_.stream());
     const bool left_thread = count_threads() > threads;
-    for (Output& output : outputs_) {
-      std::swap(output.now.data, output.before.data);
-      set.download(output.now);
-    }
-    set.poison(kPoisons[0]);
+    set.poison(kPoisons[1]);  // again as found
     std::this_thread::sleep_for(kGrace);
     std::string late;
     for (Output& output : outputs_) {
-      set.download(output.before);
-      const auto* begin = static_cast<const unsigned char*>(output.before.data);
-      if (std::any_of(begin, begin + output.now.spec.bytes(),
-                      [](unsigned char b) { return b != kPoisons[0]; }))
-        late = output.now.spec.name;
+      set.download(output.now);
+      if (!is_as_found(output, output.now.spec.bytes())) late = output.now.spec.name;
     }
     if (late.empty() && !left_thread) {
       add_check("stream", subject, "");
@@ -138,7 +133,7 @@ void Verifier::launch_as_timed(const std::string& kind, BufferSet& set, Subject 
   const KernelStage stage("a launch that is timed", subject.family->name, subject.seed);
   set.poison(kPoisons[0]);
   device_.synchronize();
-  device_.time({&set.launch()});
+  device_.time({{&set.launch()}});
   device_.synchronize();
   for (Output& output : outputs_) set.download(output.now);
   judge_outputs(kind, subject);
