@@ -1,4 +1,4 @@
-// assay list: what there is to run, and where.
+// assay list: what there is to run, and where. `list problems` is what other programs read.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -118,11 +118,17 @@ SuitePath default_suite_path() {
   return path;
 }
 
-int list_command(const std::string& what, const std::string& op) {
-  if (!op.empty()) {
-    if (what != "families")
-      throw UsageError(fmt::format("`list {}` takes no op, `list families {}` does", what, op));
-    list_families(op);
+int list_command(const std::string& what, const std::vector<std::string>& of) {
+  if (what == "problems") {
+    if (of.empty()) throw UsageError("`list problems` wants suites or problems");
+    for (const Problem& problem : all_problems(of)) fmt::print("{}\n", str(problem));
+    return kExitGood;
+  }
+  if (!of.empty()) {
+    if (what != "families" || of.size() > 1)
+      throw UsageError(
+          fmt::format("`list {}` takes no op, `list families {}` does", what, of.front()));
+    list_families(of.front());
     return kExitGood;
   }
   bool first = true;
