@@ -18,6 +18,8 @@ Examples:
   assay run attnres_smoke --verify-only --backend cpu
   assay run 'attnres_fwd dtype=bf16,f16 N=2:9 T=1,4096 D=2304' --variant 'fused@*' --out results.jsonl
   assay report results.jsonl --format markdown
+  assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
+  assay verify-file DIR --variant theirs --numerics height=64
 
 Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run; 2 wrong usage.)";
 

@@ -9,6 +9,7 @@
 
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
+#include "harness/core/manifest.h"
 #include "harness/core/registry.h"
 #include "harness/engine/npy.h"
 
@@ -163,7 +164,7 @@ void Verifier::dump(Subject subject) {
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     const TensorSpec& spec = outputs_[i].now.spec;
     const auto size = static_cast<std::size_t>(spec.elements());
-    write_npy(path / (spec.name + ".npy"), spec, outputs_[i].now.data);
+    write_npy(path / output_file(spec), spec, outputs_[i].now.data);
     write_npy(path / (spec.name + "_want.npy"), spec, {expected->at(i).value.get(), size});
     write_npy(path / (spec.name + "_bound.npy"), spec, {expected->at(i).bound.get(), size});
   }
