@@ -137,7 +137,7 @@ TEST_CASE("an export that is not as it should be is refused, with the way out", 
   REQUIRE(assay(judge).code == 0);
 
   const TensorSpec other{"O", Role::out, DType::f32, {37, 8}, {8, 1}};
-  const std::vector<float> values(37 * 8);
+  const std::vector<float> values(std::size_t{37} * 8);
   write_npy(path / "O.npy", other, values.data());
   CHECK(contains(assay(judge).text, "O.npy has the shape (37,8,), want (1,37,8,)"));
   std::filesystem::resize_file(path / "LSE.npy", 200);
