@@ -33,8 +33,9 @@ const char* if_unwritten(const TensorSpec& spec, const void* data, std::int64_t 
   return is_poison(spec, data, index) ? " (not written)" : "";
 }
 
-// Parts in 16 bits need not hold what their mean does.
-bool is_exact(const Family& family, const std::string& output, const Numerics& numerics) {
+// Whether a family demands the bits of an output. Parts in 16 bits need not hold what their mean
+// does.
+bool is_exact_in(const Family& family, const std::string& output, const Numerics& numerics) {
   return numerics.partials == DType::f32 &&
          std::find(family.exact.begin(), family.exact.end(), output) != family.exact.end();
 }
@@ -179,7 +180,8 @@ void Verifier::judge_outputs(const std::string& kind, const std::string& label, 
     Output& output = outputs[i];
     const TensorSpec& spec = output.now.spec;
     const Expected& want = expected.at(i);
-    const bool exact = label.empty() && is_exact(*subject.family, spec.name, numerics);
+    const bool exact = op_.is_exact(spec.name) ||
+                       (label.empty() && is_exact_in(*subject.family, spec.name, numerics));
     const Judgement judgement = judge(spec, output.now.data, want, exact);
     Power& power = output.power[subject.family->name];
     power.nonzero += judgement.nonzero;
