@@ -6,6 +6,7 @@
 #include "kernels/device/async_copy.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
+#include "kernels/device/slice.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_fused {
 
@@ -28,41 +29,6 @@ struct Config {
   int elements, queries, stages;  // select the Shape
   int threads;                    // threads * elements >= D
   int rows;                       // a chunk's, at most kMaxRows
-};
-
-// The part of a row that a thread owns: `kElements` elements as 16-byte vectors, vector i being the
-// row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
-// Rows that are not aligned are accessed element by element, in the same places.
-template <class T>
-struct Slice {
-  static constexpr int kSize = kVectorSize<T>;
-  int dim;
-  bool aligned;
-
-  ASSAY_DEVICE int first(int i) const { return (i * num_threads() + thread_index()) * kSize; }
-
-  // Vector i of a row of V on its way to shared memory.
-  ASSAY_DEVICE void fetch(Vector* to, const T* row, int i) const {
-    const int d = first(i);
-    if (aligned) return copy_async16(to, row + (d < dim ? d : 0), d < dim);
-    ASSAY_NO_UNROLL
-    for (int j = 0; j < kSize; ++j) {
-      reinterpret_cast<T*>(to)[j] = d + j < dim ? row[d + j] : T{};
-    }
-  }
-
-  ASSAY_DEVICE void store(const AnyOutput& o, std::int64_t row, int i,
-                          const float (&x)[kSize]) const {
-    const int d = first(i);
-    if (aligned) {
-      if (d < dim) o.store(row + d, x);
-      return;
-    }
-    ASSAY_UNROLL
-    for (int j = 0; j < kSize; ++j) {
-      if (d + j < dim) o.store(row + d + j, x[j]);
-    }
-  }
 };
 
 // The folded weights c = w⊙g of a thread's slice in fp32: registers hold those of one query, shared
@@ -128,29 +94,16 @@ void fused(Arguments<T> a, int rows, int groups) {
     return ring + stage * stage_vectors + r * row_vectors + i * num_threads();
   };
 
-  // c of this thread's slice. Single elements pass through the ring, still unused, to be indexed at
-  // run time.
+  // c of this thread's slice. The ring is still unused.
   Weights<T, kVectors, kQueries> weights = {ring + S::kStages * stage_vectors};
   ASSAY_UNROLL
   for (int q = 0; q < kQueries; ++q) {
     ASSAY_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      const int d = slice.first(i), present = query + q < a.queries ? a.dim - d : 0;
       float c[kSize] = {};
-      if (a.aligned) {
-        if (present > 0) load_weights(a, query + q, d, c);
-      } else {
-        const auto scratch = [&](int j) {
-          return reinterpret_cast<float*>(at(j / 4, 0, i)) + j % 4;
-        };
-        ASSAY_NO_UNROLL
-        for (int j = 0; j < kSize; ++j) {
-          float one[1] = {};
-          if (j < present) load_weights(a, query + q, d + j, one);
-          *scratch(j) = one[0];
-        }
-        ASSAY_UNROLL
-        for (int j = 0; j < kSize; ++j) c[j] = *scratch(j);
+      if (query + q < a.queries) {
+        slice.fold_weights(a.w, a.g, static_cast<std::int64_t>(query + q) * a.dim, i, at(0, 0, i),
+                           at(1, 0, i), c);
       }
       weights.put(q, i, c);
     }
