@@ -74,12 +74,13 @@ void set_odds(const Problem& problem, const Tensors& inputs, const LogOdds& x) {
   const double eps = problem.real("eps");
   const std::vector<double> c = folded_weights(inputs);
   const auto dim = static_cast<std::size_t>(size.dim);
-  std::vector<std::vector<double>> rows(static_cast<std::size_t>(2 * num_threads()),
-                                        std::vector<double>(dim));
+  const std::vector<std::vector<double>> empty(static_cast<std::size_t>(num_threads()),
+                                               std::vector<double>(dim));
+  std::vector<std::vector<double>> rows = empty, sums = empty;
   std::vector<float> l1(static_cast<std::size_t>(size.tokens));
   parallel_for(size.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
-    double* const p = rows[static_cast<std::size_t>(2 * part)].data();
-    double* const sum = rows[static_cast<std::size_t>(2 * part + 1)].data();
+    double* const p = rows[static_cast<std::size_t>(part)].data();
+    double* const sum = sums[static_cast<std::size_t>(part)].data();
     for (std::int64_t t = begin; t < end; ++t) {
       load_row(inputs, t, size.dim, p, sum);
       double squares = 0, score = 0;

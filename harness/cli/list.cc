@@ -44,6 +44,7 @@ void list_families(const std::string& name) {
       std::vector<std::string> marks;
       if (!family.exact.empty()) marks.push_back("bits of " + join(family.exact) + " demanded");
       if (family.layout == Layout::misaligned) marks.emplace_back("misaligned");
+      if (family.layout == Layout::padded) marks.emplace_back("padded");
       if (!family.isolates.empty()) marks.push_back("beside " + family.isolates);
       fmt::print("  {:<14} {}{}\n", family.name, family.meaning,
                  marks.empty() ? "" : " [" + join(marks) + "]");

@@ -75,7 +75,7 @@ bool is_updated(const Op& op, const TensorDeclaration& tensor, const Problem& pr
 
 }  // namespace
 
-std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
+std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem, Layout layout) {
   std::vector<TensorSpec> specs;
   for (const TensorDeclaration& declared : op.tensors) {
     if (!problem.has(declared.name)) continue;
@@ -90,9 +90,15 @@ std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
                          "` has more bytes than 64 bits can count");
     }
     spec.strides.resize(spec.shape.size());
+    constexpr std::int64_t kGap = 32;  // bytes: rows that are aligned to 16 stay so
+    const std::int64_t gap =
+        layout == Layout::padded ? kGap / static_cast<std::int64_t>(size_of(spec.dtype)) : 0;
     std::int64_t stride = 1;
-    for (std::size_t axis = spec.shape.size(); axis-- > 0; stride *= spec.shape[axis])
+    for (std::size_t axis = spec.shape.size(); axis-- > 0;) {
       spec.strides[axis] = stride;
+      stride *= spec.shape[axis];
+      if (axis + 1 == spec.shape.size() && axis > 0) stride += gap;
+    }
     specs.push_back(std::move(spec));
   }
   return specs;

@@ -2,11 +2,9 @@
 // past it: each row of V comes from memory once and serves its norm, its scores and the mix, with
 // an online softmax over depth. Versus naive: one pass over V instead of 1 + 2Q. Loses its lead
 // where tokens are fewer than multiprocessors, and where many queries make it compute-bound.
-#include "kernels/attnres_fwd/rows.h"
-#include "kernels/device/async_copy.h"
+#include "kernels/attnres_fwd/slice.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
-#include "kernels/device/slice.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_fused {
 
@@ -29,44 +27,6 @@ struct Config {
   int elements, queries, stages;  // select the Shape
   int threads;                    // threads * elements >= D
   int rows;                       // a chunk's, at most kMaxRows
-};
-
-// The folded weights c = w⊙g of a thread's slice in fp32: registers hold those of one query, shared
-// memory those of several.
-template <class T, int kVectors, int kQueries>
-struct Weights {
-  static constexpr int kSize = kVectorSize<T>, kParts = kSize / 4;
-  Vector* mine;
-
-  ASSAY_DEVICE Vector* part(int q, int i, int p) const {
-    return mine + ((q * kVectors + i) * kParts + p) * num_threads();
-  }
-  ASSAY_DEVICE void put(int q, int i, const float (&c)[kSize]) {
-    ASSAY_UNROLL
-    for (int p = 0; p < kParts; ++p) {
-      const float four[4] = {c[4 * p], c[4 * p + 1], c[4 * p + 2], c[4 * p + 3]};
-      store_elements(reinterpret_cast<float*>(part(q, i, p)), four);
-    }
-  }
-  // Elements 4p to 4p + 3 of vector i.
-  ASSAY_DEVICE void get(int q, int i, int p, float (&c)[4]) const {
-    load_elements(reinterpret_cast<const float*>(part(q, i, p)), c);
-  }
-};
-template <class T, int kVectors>
-struct Weights<T, kVectors, 1> {
-  static constexpr int kSize = kVectorSize<T>;
-  Vector* unused;
-  float c_[kVectors][kSize];
-
-  ASSAY_DEVICE void put(int, int i, const float (&c)[kSize]) {
-    ASSAY_UNROLL
-    for (int j = 0; j < kSize; ++j) c_[i][j] = c[j];
-  }
-  ASSAY_DEVICE void get(int, int i, int p, float (&c)[4]) const {
-    ASSAY_UNROLL
-    for (int j = 0; j < 4; ++j) c[j] = c_[i][4 * p + j];
-  }
 };
 
 // Blocks take tokens in turn; block b answers the queries of group b % groups, so that the groups
@@ -94,20 +54,8 @@ void fused(Arguments<T> a, int rows, int groups) {
     return ring + stage * stage_vectors + r * row_vectors + i * num_threads();
   };
 
-  // c of this thread's slice. The ring is still unused.
   Weights<T, kVectors, kQueries> weights = {ring + S::kStages * stage_vectors};
-  ASSAY_UNROLL
-  for (int q = 0; q < kQueries; ++q) {
-    ASSAY_UNROLL
-    for (int i = 0; i < kVectors; ++i) {
-      float c[kSize] = {};
-      if (query + q < a.queries) {
-        slice.fold_weights(a.w, a.g, static_cast<std::int64_t>(query + q) * a.dim, i, at(0, 0, i),
-                           at(1, 0, i), c);
-      }
-      weights.put(q, i, c);
-    }
-  }
+  fold_weights(a, slice, query, kQueries, weights, ring, stage_vectors);
 
   // Chunks are fetched in the order in which they are needed, across the ends of tokens.
   int next_token = first_token, next_row = 0;

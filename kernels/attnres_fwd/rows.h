@@ -6,14 +6,14 @@
 
 namespace assay::ASSAY_TWIN::attnres_fwd {
 
-template <class T, class Body>
-ASSAY_DEVICE void for_each_part(const Arguments<T>& a, int begin, int end, const Body& body) {
-  assay::ASSAY_TWIN::for_each_part<T>(a.aligned, begin, end, body);
+template <class A, class Body>
+ASSAY_DEVICE void for_each_part(const A& a, int begin, int end, const Body& body) {
+  assay::ASSAY_TWIN::for_each_part<A::kPart>(a.aligned, begin, end, body);
 }
 
 // c = w⊙g of query q, elements d to d + kCount - 1.
-template <class T, int kCount>
-ASSAY_DEVICE void load_weights(const Arguments<T>& a, int q, int d, float (&c)[kCount]) {
+template <class A, int kCount>
+ASSAY_DEVICE void load_weights(const A& a, int q, int d, float (&c)[kCount]) {
   assay::ASSAY_TWIN::load_weights(a.w, a.g, static_cast<std::int64_t>(q) * a.dim + d, c);
 }
 

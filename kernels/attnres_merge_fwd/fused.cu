@@ -148,7 +148,7 @@ void wide(Arguments<T> a) {
   for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
     const std::int64_t row = t * a.dim;
     float dot = 0, square = 0;
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount], c[kCount];
       update_part(a, row + d, x);
       load_weights(a.w, a.g, d, c);
@@ -162,7 +162,7 @@ void wide(Arguments<T> a) {
     square = block_sum(square);
     const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);
     const Weights both = weigh(r * dot, a.l1.load(t));
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount], o1[kCount], h[kCount];
       load_part(a.p, row + d, x);
       load_part(a.o1, row + d, o1);

@@ -15,7 +15,7 @@ template <class T>
 ASSAY_KERNEL(kThreads)
 void update(Arguments<T> a) {
   for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount];
       update_part(a, t * a.dim + d, x);
     });
@@ -28,7 +28,7 @@ ASSAY_KERNEL(kThreads)
 void rstd(Arguments<T> a, float* r) {
   for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
     float squares = 0;
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount];
       load_part(a.p, t * a.dim + d, x);
       ASSAY_UNROLL
@@ -47,7 +47,7 @@ ASSAY_KERNEL(kThreads)
 void logits(Arguments<T> a, const float* r, float* l) {
   for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
     float dot = 0;
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount], c[kCount];
       load_part(a.p, t * a.dim + d, x);
       load_weights(a.w, a.g, d, c);
@@ -77,7 +77,7 @@ template <class T>
 ASSAY_KERNEL(kThreads)
 void merge(Arguments<T> a, const float* beta) {
   for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
-    for_each_part<T>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
+    for_each_part<kVectorSize<T>>(a.aligned, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount], o1[kCount], h[kCount];
       load_part(a.p, t * a.dim + d, x);
       load_part(a.o1, t * a.dim + d, o1);

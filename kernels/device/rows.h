@@ -28,12 +28,11 @@ template <int kCount>
 struct Count {
   static constexpr int value = kCount;
 };
-template <class T, class Body>
+template <int kPart, class Body>
 ASSAY_DEVICE void for_each_part(bool aligned, int begin, int end, const Body& body) {
   if (aligned) {
-    constexpr int kSize = kVectorSize<T>;
-    for (int d = begin + thread_index() * kSize; d < end; d += num_threads() * kSize) {
-      body(d, Count<kSize>{});
+    for (int d = begin + thread_index() * kPart; d < end; d += num_threads() * kPart) {
+      body(d, Count<kPart>{});
     }
   } else {
     for (int d = begin + thread_index(); d < end; d += num_threads()) body(d, Count<1>{});

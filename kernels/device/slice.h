@@ -41,6 +41,23 @@ struct Slice {
     }
   }
 
+  // x += a row of `from`, which other threads leave alone.
+  ASSAY_DEVICE void add(const AnyInput& from, std::int64_t row, int i, float (&x)[kSize]) const {
+    const int d = first(i);
+    if (aligned) {
+      if (d >= dim) return;
+      float own[kSize];
+      from.load(row + d, own);
+      ASSAY_UNROLL
+      for (int j = 0; j < kSize; ++j) x[j] += own[j];
+      return;
+    }
+    ASSAY_UNROLL
+    for (int j = 0; j < kSize; ++j) {
+      if (d + j < dim) x[j] += from.load(row + d + j);
+    }
+  }
+
   // c = w⊙g of vector i of the row that begins at element `row`. Single elements pass through two
   // vectors of shared memory, to be indexed at run time.
   ASSAY_DEVICE void fold_weights(const AnyInput& w, const AnyInput& g, std::int64_t row, int i,
