@@ -11,22 +11,18 @@
 #include "harness/core/registry.h"
 #include "reference/attnres_fwd_contract.h"
 #include "reference/attnres_fwd_loops.h"
+#include "reference/attnres_numerics.h"
 
 namespace assay {
 namespace {
 
 namespace loops = attnres_reference;
 using attnres_contract::Size;
+using attnres_numerics::half_subnormal;
+using attnres_numerics::kUnderflow;
+using attnres_numerics::rounding;
 
 using Table = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-constexpr double kUnderflow = 0x1p-125;
-
-// Relative and absolute error of rounding once to a dtype narrower than the accumulator; f32: none.
-double rounding(DType dtype) { return dtype == DType::f32 ? 0 : unit_roundoff(dtype); }
-double half_subnormal(DType dtype) {
-  return dtype == DType::f16 ? 0x1p-25 : dtype == DType::bf16 ? 0x1p-134 : 0;
-}
 
 // A (Q,D) tensor in fp64, its columns padded with zeros.
 Table load(const TensorView& tensor, const Size& size) {
@@ -182,11 +178,7 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
 }
 
 Cost cost(const Problem& problem) {
-  Cost cost;
-  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
-    (spec.role == Role::in ? cost.bytes_read : cost.bytes_written) +=
-        static_cast<double>(spec.bytes());
-  }
+  Cost cost = least_traffic(op_of(problem), problem);
   const Size size(problem);
   const double rows = static_cast<double>(size.sources) * static_cast<double>(size.tokens);
   // Each element of V: squared and added once; scored and mixed once per query.

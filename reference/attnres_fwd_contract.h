@@ -7,9 +7,6 @@
 
 namespace assay::attnres_contract {
 
-// Streams of random numbers, one for each purpose; SpreadScale takes two from 2 · kScale on.
-inline constexpr std::uint64_t kV = 0, kW = 1, kG = 2, kScale = 3, kTarget = 8, kPlace = 9;
-
 struct Size {
   std::int64_t sources, queries, tokens, dim;
 

@@ -138,10 +138,10 @@ TEST_CASE("help shows examples and exit codes") {
 }
 
 TEST_CASE("the smoke suite passes on every variant of the CPU") {
-  const Outcome outcome = assay("run attnres_smoke --backend cpu --verify-only");
+  const Outcome outcome = assay("run attnres_smoke merge_smoke --backend cpu --verify-only");
   INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
   CHECK(outcome.code == 0);
-  CHECK(contains(outcome.text, "808 cases: 808 passed, 0 failed, 0 unsupported"));
+  CHECK(contains(outcome.text, "938 cases: 938 passed, 0 failed, 0 unsupported"));
 }
 
 TEST_CASE("the CUDA sources run on the CPU, are verified and never timed") {
@@ -183,7 +183,7 @@ TEST_CASE("the smoke suite passes on every variant of the GPU") {
   Platform* cuda = find_platform(Backend::cuda);
   if (!cuda) ASSAY_SKIP("the cuda backend is not built");
   if (cuda->devices().empty()) ASSAY_SKIP(cuda->why_none());
-  const Outcome outcome = assay("run attnres_smoke --backend cuda --verify-only");
+  const Outcome outcome = assay("run attnres_smoke merge_smoke --backend cuda --verify-only");
   INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
   CHECK(outcome.code == 0);
 }

@@ -46,6 +46,12 @@ const Family* Op::find_family(std::string_view family) const {
   return nullptr;
 }
 
+bool Op::is_exact(std::string_view tensor) const {
+  return std::any_of(tensors.begin(), tensors.end(), [&](const TensorDeclaration& declared) {
+    return declared.name == tensor && declared.exact;
+  });
+}
+
 Expected::Expected(std::string name, std::int64_t count)
     : output(std::move(name)),
       size(count),
@@ -96,6 +102,16 @@ std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem, Layou
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+Cost least_traffic(const Op& op, const Problem& problem) {
+  Cost cost;
+  for (const TensorSpec& spec : tensor_specs(op, problem)) {
+    const auto bytes = static_cast<double>(spec.bytes());
+    if (spec.role != Role::out) cost.bytes_read += bytes;
+    if (spec.role != Role::in) cost.bytes_written += bytes;
+  }
+  return cost;
 }
 
 }  // namespace assay

@@ -13,7 +13,7 @@ namespace assay {
 namespace {
 
 // Parts in 16 bits need not hold what their mean does.
-bool is_exact(const Family& family, const std::string& output, const Numerics& numerics) {
+bool is_exact_in(const Family& family, const std::string& output, const Numerics& numerics) {
   return numerics.partials == DType::f32 &&
          std::find(family.exact.begin(), family.exact.end(), output) != family.exact.end();
 }
@@ -99,7 +99,8 @@ std::vector<Check> Judge::judge_derived(const std::string& kind, const std::stri
 Check Judge::judge_output(const std::string& kind, const std::string& label, Subject subject,
                           const TensorView& output, const Expected& want) {
   const TensorSpec& spec = output.spec;
-  const bool exact = label.empty() && is_exact(*subject.family, spec.name, numerics_);
+  const bool exact = op_.is_exact(spec.name) ||
+                     (label.empty() && is_exact_in(*subject.family, spec.name, numerics_));
   const Judgement judgement = judge(spec, output.data, want, exact);
   if (label.empty()) {
     Power& power = tallies_[spec.name].power[subject.family->name];
