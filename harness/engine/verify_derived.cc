@@ -61,6 +61,7 @@ void gather(const TensorView& from, const TensorView& to, int axis,
 bool is_within(Numerics derived, const Numerics& original) {
   derived.rescales = original.rescales;
   derived.summation_height = std::max(derived.summation_height, original.summation_height);
+  derived.batch_height = std::max(derived.batch_height, original.batch_height);
   return derived == original;
 }
 
