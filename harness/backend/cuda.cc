@@ -388,7 +388,7 @@ double CudaDevice::measure_bandwidth(Ratio ratio) {
                       static_cast<std::size_t>(length), static_cast<cudaStream_t>(stream.handle));
         check(cudaGetLastError(), "launching a streaming kernel");
       };
-      std::vector<double> seconds = time(std::vector<const Launch*>(kSamples + 1, &launch));
+      std::vector<double> seconds = time(std::vector<TimedLaunch>(kSamples + 1, {&launch}));
       seconds.erase(seconds.begin());  // the first one warms up
       std::nth_element(seconds.begin(), seconds.begin() + kSamples / 2, seconds.end());
       best = std::max(best, static_cast<double>(arrays * length * kVector) / seconds[kSamples / 2]);

@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <system_error>
 
 namespace assay {
 namespace {
@@ -66,14 +69,13 @@ void prefer_huge_pages(void* memory, std::int64_t bytes) {
   static_cast<void>(madvise(static_cast<char*>(memory) + before, whole, MADV_HUGEPAGE));
 }
 
-int count_threads() {
-  std::ifstream file("/proc/self/status");
-  std::string line;
-  for (std::string key; file >> key; std::getline(file, line)) {
-    int count = 0;
-    if (key == "Threads:" && file >> count) return count;
-  }
-  return 0;
+std::set<int> thread_ids() {
+  std::set<int> ids;
+  std::error_code gone;  // a thread that ends meanwhile
+  for (std::filesystem::directory_iterator task("/proc/self/task", gone), end; !gone && task != end;
+       task.increment(gone))
+    ids.insert(std::atoi(task->path().filename().c_str()));
+  return ids;
 }
 
 std::string cpu_name() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 namespace assay {
@@ -14,7 +15,7 @@ std::int64_t available_memory();
 // arithmetic that fills them: the fp64 reference of six queries doubled its speed.
 void prefer_huge_pages(void* memory, std::int64_t bytes);
 
-int count_threads();  // of this process, now
+std::set<int> thread_ids();  // of this process, now
 
 std::string
 cpu_name();  // "AMD EPYC 9654", or the architecture's name where the kernel does not say

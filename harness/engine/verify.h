@@ -64,9 +64,8 @@ class Verifier {
   void verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed);
 
   // Over all that was judged: a check `power` with status mistrusted for each output that zeros
-  // would have passed for (zeros_would_pass; with 16-bit roundings declared, families for
-  // which that alone is so are left out, unless they are three in four), and a check `bias` for
-  // each output.
+  // would have passed for (zeros_would_pass; with 16-bit roundings declared, without the families
+  // in which that is most so, up to three in four), and a check `bias` for each output.
   void judge_power();
   void judge_bias();
 
@@ -83,6 +82,19 @@ class Verifier {
  private:
   struct Power {  // elements whose reference is not 0, and those of them for which 0 would pass
     std::int64_t nonzero = 0, zero_accepted = 0;
+
+    double share() const {
+      return nonzero > 0 ? static_cast<double>(zero_accepted) / static_cast<double>(nonzero) : 0;
+    }
+    bool zeros_pass() const { return zeros_would_pass(zero_accepted, nonzero); }
+    void operator+=(const Power& other) {
+      nonzero += other.nonzero;
+      zero_accepted += other.zero_accepted;
+    }
+    void operator-=(const Power& other) {
+      nonzero -= other.nonzero;
+      zero_accepted -= other.zero_accepted;
+    }
   };
   struct Output {  // host copies
     TensorView now, before;

@@ -11,6 +11,8 @@ namespace assay::ASSAY_TWIN::attnres_fwd {
 
 template <class T>
 struct Arguments {
+  static constexpr int kPart = 16 / sizeof(T);  // elements in 16 bytes
+
   const T* v;                 // (N, T, D)
   AnyInput w, g;              // (Q, D); g may be absent: ones
   AnyOutput o;                // (Q, T, D)

@@ -2,8 +2,7 @@
 // past it: each row of V comes from memory once and serves its norm, its scores and the mix, with
 // an online softmax over depth. Versus naive: one pass over V instead of 1 + 2Q. Loses its lead
 // where tokens are fewer than multiprocessors, and where many queries make it compute-bound.
-#include "kernels/attnres_fwd/rows.h"
-#include "kernels/device/async_copy.h"
+#include "kernels/attnres_fwd/slice.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
 
@@ -28,79 +27,6 @@ struct Config {
   int elements, queries, stages;  // select the Shape
   int threads;                    // threads * elements >= D
   int rows;                       // a chunk's, at most kMaxRows
-};
-
-// The part of a row that a thread owns: `kElements` elements as 16-byte vectors, vector i being the
-// row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
-// Rows that are not aligned are accessed element by element, in the same places.
-template <class T>
-struct Slice {
-  static constexpr int kSize = kVectorSize<T>;
-  int dim;
-  bool aligned;
-
-  ASSAY_DEVICE int first(int i) const { return (i * num_threads() + thread_index()) * kSize; }
-
-  // Vector i of a row of V on its way to shared memory.
-  ASSAY_DEVICE void fetch(Vector* to, const T* row, int i) const {
-    const int d = first(i);
-    if (aligned) return copy_async16(to, row + (d < dim ? d : 0), d < dim);
-    ASSAY_NO_UNROLL
-    for (int j = 0; j < kSize; ++j) {
-      reinterpret_cast<T*>(to)[j] = d + j < dim ? row[d + j] : T{};
-    }
-  }
-
-  ASSAY_DEVICE void store(const AnyOutput& o, std::int64_t row, int i,
-                          const float (&x)[kSize]) const {
-    const int d = first(i);
-    if (aligned) {
-      if (d < dim) o.store(row + d, x);
-      return;
-    }
-    ASSAY_UNROLL
-    for (int j = 0; j < kSize; ++j) {
-      if (d + j < dim) o.store(row + d + j, x[j]);
-    }
-  }
-};
-
-// The folded weights c = w⊙g of a thread's slice in fp32: registers hold those of one query, shared
-// memory those of several.
-template <class T, int kVectors, int kQueries>
-struct Weights {
-  static constexpr int kSize = kVectorSize<T>, kParts = kSize / 4;
-  Vector* mine;
-
-  ASSAY_DEVICE Vector* part(int q, int i, int p) const {
-    return mine + ((q * kVectors + i) * kParts + p) * num_threads();
-  }
-  ASSAY_DEVICE void put(int q, int i, const float (&c)[kSize]) {
-    ASSAY_UNROLL
-    for (int p = 0; p < kParts; ++p) {
-      const float four[4] = {c[4 * p], c[4 * p + 1], c[4 * p + 2], c[4 * p + 3]};
-      store_elements(reinterpret_cast<float*>(part(q, i, p)), four);
-    }
-  }
-  // Elements 4p to 4p + 3 of vector i.
-  ASSAY_DEVICE void get(int q, int i, int p, float (&c)[4]) const {
-    load_elements(reinterpret_cast<const float*>(part(q, i, p)), c);
-  }
-};
-template <class T, int kVectors>
-struct Weights<T, kVectors, 1> {
-  static constexpr int kSize = kVectorSize<T>;
-  Vector* unused;
-  float c_[kVectors][kSize];
-
-  ASSAY_DEVICE void put(int, int i, const float (&c)[kSize]) {
-    ASSAY_UNROLL
-    for (int j = 0; j < kSize; ++j) c_[i][j] = c[j];
-  }
-  ASSAY_DEVICE void get(int, int i, int p, float (&c)[4]) const {
-    ASSAY_UNROLL
-    for (int j = 0; j < 4; ++j) c[j] = c_[i][4 * p + j];
-  }
 };
 
 // Blocks take tokens in turn; block b answers the queries of group b % groups, so that the groups
@@ -128,33 +54,8 @@ void fused(Arguments<T> a, int rows, int groups) {
     return ring + stage * stage_vectors + r * row_vectors + i * num_threads();
   };
 
-  // c of this thread's slice. Single elements pass through the ring, still unused, to be indexed at
-  // run time.
   Weights<T, kVectors, kQueries> weights = {ring + S::kStages * stage_vectors};
-  ASSAY_UNROLL
-  for (int q = 0; q < kQueries; ++q) {
-    ASSAY_UNROLL
-    for (int i = 0; i < kVectors; ++i) {
-      const int d = slice.first(i), present = query + q < a.queries ? a.dim - d : 0;
-      float c[kSize] = {};
-      if (a.aligned) {
-        if (present > 0) load_weights(a, query + q, d, c);
-      } else {
-        const auto scratch = [&](int j) {
-          return reinterpret_cast<float*>(at(j / 4, 0, i)) + j % 4;
-        };
-        ASSAY_NO_UNROLL
-        for (int j = 0; j < kSize; ++j) {
-          float one[1] = {};
-          if (j < present) load_weights(a, query + q, d + j, one);
-          *scratch(j) = one[0];
-        }
-        ASSAY_UNROLL
-        for (int j = 0; j < kSize; ++j) c[j] = *scratch(j);
-      }
-      weights.put(q, i, c);
-    }
-  }
+  fold_weights(a, slice, query, kQueries, weights, ring, stage_vectors);
 
   // Chunks are fetched in the order in which they are needed, across the ends of tokens.
   int next_token = first_token, next_row = 0;

@@ -20,17 +20,17 @@ ASSAY_DEVICE float block_sum(float value) {
   return warp_sum(lane_index() < num_warps() ? sums[lane_index()] : 0.0f);
 }
 
-// Calls body(d, kCount) for the parts of [0, dim) that fall to this thread: 16-byte vectors of T
-// where rows are aligned (kCount = kVectorSize<T>), single elements elsewhere. `kCount` is an
-// integral constant.
+// Calls body(d, kCount) for the parts of [begin, end) that fall to this thread: vectors of
+// A::kPart where rows are aligned, single elements elsewhere. `kCount` is an integral
+// constant.
 template <int kCount>
 struct Count {
   static constexpr int value = kCount;
 };
-template <class T, class Body>
-ASSAY_DEVICE void for_each_part(const Arguments<T>& a, int begin, int end, const Body& body) {
+template <class A, class Body>
+ASSAY_DEVICE void for_each_part(const A& a, int begin, int end, const Body& body) {
   if (a.aligned) {
-    constexpr int kSize = kVectorSize<T>;
+    constexpr int kSize = A::kPart;
     for (int d = begin + thread_index() * kSize; d < end; d += num_threads() * kSize) {
       body(d, Count<kSize>{});
     }
@@ -65,8 +65,8 @@ ASSAY_DEVICE void store_part(const AnyOutput& out, std::int64_t i, const float (
 }
 
 // c = w⊙g of query q, elements d to d + kCount - 1.
-template <class T, int kCount>
-ASSAY_DEVICE void load_weights(const Arguments<T>& a, int q, int d, float (&c)[kCount]) {
+template <class A, int kCount>
+ASSAY_DEVICE void load_weights(const A& a, int q, int d, float (&c)[kCount]) {
   const std::int64_t i = static_cast<std::int64_t>(q) * a.dim + d;
   load_part(a.w, i, c);
   if (!a.g.present()) return;
