@@ -68,10 +68,10 @@ struct Family {
   // The family whose inputs of the same seed differ from these in NaNs alone, in one slice of the
   // batch dim: every other slice must have the same bits in both. Optional.
   std::string isolates{};
-  // Whatever else is in a slice of the batch dim, changing the sign of all its cotangents (dO, dLSE)
-  // gives inputs that are as likely, whatever the other slices hold. Sums over the batch dim, odd in
-  // them, then have terms of independent random signs: a statistical bound may replace the sum of
-  // the slices' bounds.
+  // Whatever else is in a slice of the batch dim, changing the sign of all its cotangents (dO,
+  // dLSE) gives inputs that are as likely, whatever the other slices hold. Sums over the batch dim,
+  // odd in them, then have terms of independent random signs: a statistical bound may replace the
+  // sum of the slices' bounds.
   bool random_signs = false;
 };
 
