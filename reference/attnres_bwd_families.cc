@@ -15,9 +15,13 @@ void fill_given(std::uint64_t seed, const Tensors& inputs) {
   if (const TensorView* given = inputs.find("dV")) fill_gaussian(*given, {seed, kGiven}, 1);
 }
 
+// With unit rows a - δ is N(0, √D): dLSE should not vanish beside it.
+constexpr float kDLseSize = 4;
+
 void fill_cotangents(const Problem&, std::uint64_t seed, const Tensors& inputs, float scale = 1) {
   fill_gaussian(inputs["dO"], {seed, kDO}, scale);
-  if (const TensorView* d_lse = inputs.find("dLSE")) fill_gaussian(*d_lse, {seed, kDLse}, scale);
+  if (const TensorView* d_lse = inputs.find("dLSE"))
+    fill_gaussian(*d_lse, {seed, kDLse}, kDLseSize * scale);
   fill_given(seed, inputs);
 }
 
@@ -32,7 +36,8 @@ void fill_spread_cotangents(const Problem& problem, std::uint64_t seed, const Te
     const float of_values = scale(row % size.tokens, size.sources * size.tokens + row);
     return std::ldexp(1.0f, std::clamp(-std::ilogb(of_values), -most, most));
   });
-  if (const TensorView* d_lse = inputs.find("dLSE")) fill_gaussian(*d_lse, {seed, kDLse}, 1);
+  if (const TensorView* d_lse = inputs.find("dLSE"))
+    fill_gaussian(*d_lse, {seed, kDLse}, kDLseSize);
   fill_given(seed, inputs);
 }
 
@@ -72,7 +77,7 @@ void fill_sparse_cotangents(const Problem& problem, std::uint64_t seed, const Te
   if (const TensorView* d_lse = inputs.find("dLSE")) {
     fill_edited(*d_lse, {seed, kDLse}, [&](std::int64_t, float* values) {
       for (std::int64_t t = 0; t < size.tokens; ++t)
-        if (!chosen[static_cast<std::size_t>(t)]) values[t] = 0;
+        values[t] *= chosen[static_cast<std::size_t>(t)] ? kDLseSize : 0;
     });
   }
   fill_given(seed, inputs);
@@ -94,10 +99,10 @@ Family with(Family family, const Cotangents& cotangents) {
 
 std::vector<Family> families() {
   // One source that has all the weight leaves ds = α (a - δ) = 0 ± its rounding, of which dw says
-  // nothing: 1e-3 is left for the others. Weights stay above the least numbers of dV's dtype. The
-  // coefficient ds l r² / D of a small row beside a large one stays below 2^128.
+  // nothing: 7e-3 is left for each of the others. Weights stay above the least numbers of dV's
+  // dtype. The coefficient ds l r² / D of a small row beside a large one stays below 2^128.
   const attnres_contract::Extremes extremes{
-      .step = 3, .range = 60, .narrow_range = 10, .dominance = 6, .edge = 30};
+      .step = 3, .range = 60, .narrow_range = 10, .dominance = 5, .edge = 30};
   std::vector<Family> all;
   for (Family& family : attnres_contract::common_families(extremes)) {
     if (family.name == kSpread)

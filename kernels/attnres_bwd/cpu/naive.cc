@@ -14,7 +14,7 @@ namespace assay::cpu::attnres_bwd_naive {
 namespace {
 
 constexpr std::int64_t kParts = 32;  // of the tokens
-constexpr int kLanes = 16;           // running sums over D
+constexpr int kLanes = 64;           // running sums over D
 
 struct Arguments {
   std::int64_t sources, queries, tokens, dim;
