@@ -9,22 +9,22 @@
 
 #include "harness/core/parallel.h"
 #include "harness/core/registry.h"
+#include "reference/attnres_bwd_coefficients.h"
 #include "reference/attnres_bwd_contract.h"
 #include "reference/attnres_bwd_loops.h"
-#include "reference/attnres_logits.h"
 #include "reference/families.h"
 
 namespace assay {
 namespace {
 
 namespace loops = attnres_reference;
+using attnres_bwd_contract::Coefficients;
 using attnres_bwd_contract::Size;
+using attnres_bwd_contract::Table;
 using attnres_numerics::half_subnormal;
 using attnres_numerics::kUnderflow;
 using attnres_numerics::rounding;
 using attnres_numerics::Row;
-
-using Table = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // Sums over tokens are made in as many parts, whatever the number of threads: the same values on
 // every machine.
@@ -89,15 +89,8 @@ class Worker {
         square_(size_.sources),
         dot_(2 * size_.queries, size_.sources),
         abs_dot_(dot_),
-        alpha_(size_.queries, size_.sources),
-        k_(alpha_),
-        alpha_rate_(alpha_),
-        k_rate_(alpha_),
-        x_rate_(alpha_),
-        x_size_(alpha_),
-        p_(size_.sources),
-        p_rate_(size_.sources),
-        floor_(size_.sources),
+        d_lse_(size_.queries),
+        found_(size_),
         block_(static_cast<std::size_t>(size_.sources * loops::kBlock)),
         sums_(size_) {
     rows_.topRows(size_.queries) = a_.c;
@@ -116,10 +109,11 @@ class Worker {
                                  rows_.data(),
                                  abs_rows_.data()};
     run_simd<loops::Scores<T>>(&inputs, square_.data(), dot_.data(), abs_dot_.data());
-    find_coefficients(token);
-    const loops::Coefficients coefficients{alpha_.data(),      k_.data(),      p_.data(),
-                                           alpha_rate_.data(), k_rate_.data(), p_rate_.data(),
-                                           x_rate_.data(),     x_size_.data(), floor_.data()};
+    found_.find(a_.numerics, a_.eps, {square_, dot_, abs_dot_, d_lse_});
+    const loops::Coefficients coefficients{
+        found_.alpha.data(),      found_.k.data(),      found_.p.data(),
+        found_.alpha_rate.data(), found_.k_rate.data(), found_.p_rate.data(),
+        found_.x_rate.data(),     found_.x_size.data(), found_.floor.data()};
     const loops::GradientTargets targets{values_.value.get() + token * dim,
                                          values_.bound.get() + token * dim, tokens * dim,
                                          sums_.targets(), block_.data()};
@@ -141,91 +135,13 @@ class Worker {
           row[d] = widen(from[(q * tokens + token) * dim + d]);
           abs_row[d] = std::abs(row[d]);
         }
+        d_lse_(q) = a_.d_lse ? static_cast<double>(a_.d_lse[q * tokens + token]) : 0.0;
       }
     });
   }
 
-  double chain() const {
-    const auto queries = static_cast<double>(size_.queries);
-    const double n =
-        ((a_.numerics.truncates_mix ? 6 : 3) * queries + 8) * unit_roundoff(a_.numerics.accumulate);
-    return n / (1 - n);
-  }
-
-  // From the sums over D: what multiplies rows of dO, c and V, and the rates of the bounds.
-  void find_coefficients(std::int64_t token) {
-    const Numerics& numerics = a_.numerics;
-    const double u = unit_roundoff(numerics.accumulate), g = u * numerics.summation_height,
-                 rho = g / 2 + 4 * u, chi = chain();
-    const double uc = rounding(numerics.weights), lost_c = half_subnormal(numerics.weights),
-                 up = rounding(numerics.probabilities),
-                 lost_p = half_subnormal(numerics.probabilities);
-    const auto sources = static_cast<double>(size_.sources), dim = static_cast<double>(size_.dim);
-    const double omega = (sources + 8 + numerics.rescales + 4 * std::log(sources)) * u;
-    const double mix = ((numerics.truncates_mix ? 3 : 2) * sources + 8 + 2 * numerics.rescales) * u;
-    const auto rounded = [&](const Row& size, const Row& error) -> Row {
-      return error + up * (size + error) + lost_p;
-    };
-    const Row r = (square_ / dim + a_.eps).sqrt().inverse();
-    p_.setZero();
-    p_rate_.setZero();
-    floor_.setConstant(4 * static_cast<double>(size_.queries) * kUnderflow);
-    for (std::int64_t q = 0; q < size_.queries; ++q) {
-      // Weights.
-      const Row l = r * dot_.row(q);
-      const double m = l.maxCoeff();
-      const Row l_error =
-          attnres_numerics::logit_error(numerics, dim, r, square_, abs_dot_.row(q), l);
-      const Row exp_error = attnres_numerics::exponential_error(numerics, l, m);
-      // Beyond e^100 nothing is bounded any more, and infinities times weights of 0 would be NaN.
-      const Row e = (l_error + exp_error).cwiseMin(100);
-      // Eigen's exp does not go below e^-708; what is smaller is 0 here.
-      const Row weight = (l - m < -700).select(0.0, (l - m).exp());
-      const Row alpha = weight / weight.sum();
-      const Row f = (e + (std::log1p((alpha * e.expm1()).sum()) - std::log1p(-omega))).expm1();
-      const double theta = omega + 2 * (alpha * exp_error).sum();
-
-      // ds. a - δ as Σ_m α_m (a - a_m), which is exactly 0 where it should be.
-      const Row a = dot_.row(size_.queries + q), size_a = abs_dot_.row(size_.queries + q);
-      Row centred(size_.sources);
-      for (std::int64_t n = 0; n < size_.sources; ++n) centred(n) = (alpha * (a(n) - a)).sum();
-      const double delta = (alpha * a).sum();
-      const double d_lse = a_.d_lse ? static_cast<double>(a_.d_lse[q * size_.tokens + token]) : 0.0;
-      const Row a_error = g * size_a + dim * kUnderflow;
-      const double delta_error = (alpha * f * centred.abs()).sum() + theta * std::abs(delta) +
-                                 (g + mix) * (alpha * (1 + f) * size_a).sum() + dim * kUnderflow;
-      const Row z = centred + d_lse;
-      const Row z_error = (1 + 4 * u) * (a_error + delta_error) +
-                          4 * u * (a.abs() + std::abs(delta) + std::abs(d_lse));
-      const Row ds = alpha * z;
-      const Row ds_error = alpha * ((1 + f) * (1 + 2 * u) * (z.abs() + z_error) - z.abs()) +
-                           kUnderflow * (1 + z.abs() + z_error);
-
-      // Coefficients of dO, c and v.
-      const Row k = ds * r, p = k * l * r / dim;
-      const Row alpha_error = rounded(alpha, alpha * f + kUnderflow);
-      const Row k_error = rounded(k.abs(), (ds.abs() + ds_error) * r * (1 + rho) * (1 + 2 * u) -
-                                               k.abs() + kUnderflow * (1 + r));
-      const Row p_error =
-          rounded(p.abs(), ((ds.abs() + ds_error) * (l.abs() * (1 + 2 * u) + l_error) *
-                                ((1 + rho) * (1 + rho) * (1 + 6 * u)) -
-                            (ds * l).abs()) *
-                                   r.square() / dim +
-                               kUnderflow * (1 + ds.abs()) * (1 + l.abs()) * (1 + r).square());
-      alpha_.row(q) = alpha;
-      alpha_rate_.row(q) = alpha_error + chi * (alpha + alpha_error);
-      k_.row(q) = k;
-      k_rate_.row(q) = (k.abs() + k_error) * (1 + 2 * u + uc) * (1 + chi) - k.abs();
-      p_ += p;
-      p_rate_ += (p.abs() + p_error) * (1 + chi) - p.abs();
-      floor_ += (k.abs() + k_error) * ((1 + chi) * lost_c);
-      x_rate_.row(q) = k_error;
-      x_size_.row(q) = k.abs() + k_error;
-    }
-  }
-
   void add_given(std::int64_t token) {
-    const double chi = chain();
+    const double chi = attnres_bwd_contract::chain(size_, a_.numerics);
     dispatch(a_.given->spec.dtype, [&](auto type) {
       const auto* from = a_.given->as<const typename decltype(type)::type>();
       for (std::int64_t n = 0; n < size_.sources; ++n) {
@@ -242,11 +158,11 @@ class Worker {
   const Arguments& a_;
   const Size size_;
   Expected& values_;
-  Table rows_, abs_rows_;                                    // (2Q, padded D): c, then dO
-  Row square_;                                               // (N)
-  Table dot_, abs_dot_;                                      // (2Q, N)
-  Table alpha_, k_, alpha_rate_, k_rate_, x_rate_, x_size_;  // (Q, N)
-  Row p_, p_rate_, floor_;                                   // (N)
+  Table rows_, abs_rows_;  // (2Q, padded D): c, then dO
+  Row square_;             // (N)
+  Table dot_, abs_dot_;    // (2Q, N)
+  Row d_lse_;              // (Q)
+  Coefficients found_;
   std::vector<double> block_;
   Sums sums_;
 };

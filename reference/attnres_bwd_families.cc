@@ -43,7 +43,7 @@ void fill_spread_cotangents(const Problem& problem, std::uint64_t seed, const Te
 
 // Values of f16 up to 65504 beside others of 2^-24: dV would overflow wherever the two meet.
 void fill_edge_cotangents(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
-  fill_cotangents(problem, seed, inputs, inputs["V"].spec.dtype == DType::f16 ? 0x1p-12f : 1.0f);
+  fill_cotangents(problem, seed, inputs, inputs["V"].spec.dtype == DType::f16 ? 0x1p-9f : 1.0f);
 }
 
 // The first and the last token; for tiles of 16 to 256 tokens the begin of the last tile and of a
