@@ -11,6 +11,7 @@
 #include "harness/core/registry.h"
 #include "reference/attnres_fwd_contract.h"
 #include "reference/attnres_fwd_loops.h"
+#include "reference/attnres_logits.h"
 #include "reference/attnres_numerics.h"
 
 namespace assay {
@@ -49,7 +50,6 @@ class Worker {
         abs_c_(abs_c),
         eps_(eps),
         unit_(unit_roundoff(numerics.accumulate)),
-        height_(numerics.summation_height),
         rescales_(numerics.rescales),
         truncates_(numerics.truncates_mix),
         numerics_(numerics),
@@ -96,22 +96,20 @@ class Worker {
   // From the sums over D: α, LSE with its bound, and κ, the weights of |v - o| in the bound of the
   // output.
   void softmax(std::int64_t token) {
-    using Row = Eigen::Array<double, 1, Eigen::Dynamic>;
+    using attnres_numerics::Row;
     const double u = unit_;
-    const double g = u * height_;
     const auto sources = static_cast<double>(size_.sources);
     const auto dim = static_cast<double>(size_.dim);
-    const double uc = rounding(numerics_.weights), lost = half_subnormal(numerics_.weights),
-                 up = rounding(numerics_.probabilities), upart = rounding(numerics_.partials);
+    const double up = rounding(numerics_.probabilities), upart = rounding(numerics_.partials);
     const Row r = (square_ / dim + eps_).sqrt().inverse();
     for (std::int64_t q = 0; q < size_.queries; ++q) {
       const Row l = r * dot_.row(q);
       const double m = l.maxCoeff();
       // Beyond e^700 nothing is bounded any more, and infinities times weights of 0 would be NaN.
-      const Row error = ((g + uc + g * uc) * r * abs_dot_.row(q) +
-                         lost * r * (dim * square_).sqrt() + (g / 2 + 4 * u) * l.abs() +
-                         2 * u * (l.abs() + std::abs(m) + (l - m).abs()) + (8 + 4 * rescales_) * u)
-                            .cwiseMin(700);
+      const Row error =
+          (attnres_numerics::logit_error(numerics_, dim, r, square_, abs_dot_.row(q), l) +
+           attnres_numerics::exponential_error(numerics_, l, m))
+              .cwiseMin(700);
       // Eigen's exp does not go below e^-708; what is smaller is 0 here.
       const Row p = (l - m < -700).select(0.0, (l - m).exp());
       const double z = p.sum();
@@ -140,7 +138,7 @@ class Worker {
   const T* const v_;
   const Table& c_;
   const Table& abs_c_;
-  const double eps_, unit_, height_, rescales_;
+  const double eps_, unit_, rescales_;
   const bool truncates_;
   const Numerics numerics_;
   Expected& output_;

@@ -65,10 +65,12 @@ void fill_large_logits(const Problem& problem, std::uint64_t seed, const Tensors
                });
 }
 
-// Steps of 8 (less for many sources, so that all lie within ±123), about 3.
-void fill_rising_falling(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+// Steps of 8 (less for many sources, so that all lie within ±123), about 3; or as `extremes` say.
+void fill_rising_falling(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
+                         const Extremes& extremes) {
   const auto last = static_cast<double>(problem.dim("N") - 1);
-  const double step = std::min(8.0, 240 / std::max(last, 1.0));
+  const double range = problem.dtype_of("V") == DType::f16 ? extremes.narrow_range : extremes.range;
+  const double step = std::min(extremes.step, range / std::max(last, 1.0));
   fill_steered(problem, seed, inputs, {.reach = step * last / 2 + 6, .noise = 0.5f},
                [&](std::int64_t n, std::int64_t t) {
                  const double logit = step * (static_cast<double>(n) - last / 2) + 3;
@@ -84,14 +86,15 @@ void fill_near_ties(const Problem& problem, std::uint64_t seed, const Tensors& i
                });
 }
 
-// The others weigh e^-12 = 6e-6, give or take e².
-void fill_dominant(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+// The others weigh e^-12 = 6e-6 (or as `extremes` say), give or take e².
+void fill_dominant(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
+                   const Extremes& extremes) {
   const std::int64_t sources = problem.dim("N"), tokens = problem.dim("T");
   const auto offset = static_cast<std::int64_t>(seed % 65536);
   const RandomSequence targets{seed, kTarget};
-  fill_steered(problem, seed, inputs, {.reach = 14, .noise = 0.5f},
+  fill_steered(problem, seed, inputs, {.reach = extremes.dominance + 2, .noise = 0.5f},
                [&](std::int64_t n, std::int64_t t) -> double {
-                 if (n == (t + offset) % sources) return 12;
+                 if (n == (t + offset) % sources) return extremes.dominance;
                  return 4 * uniform(targets, n * tokens + t) - 2;
                });
 }
@@ -116,14 +119,14 @@ void fill_cancellation(const Problem& problem, std::uint64_t seed, const Tensors
 
 // By turns tokens near the largest values of V's dtype (or as large as Σ v² in fp32 allows), tokens
 // near the least, and tokens of both.
-void fill_dtype_edge(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+void fill_dtype_edge(const Problem& problem, std::uint64_t seed, const Tensors& inputs, int edge) {
   const Size size(problem);
   const TensorView& v = inputs["V"];
   fill_edited(v, {seed, kV}, [&](std::int64_t row, float* values) {
     const std::int64_t n = row / size.tokens, t = row % size.tokens;
     // Of a single source whose logit is 1e-15 LSE would say nothing: such tokens are few.
     const std::int64_t kind = size.sources > 1 ? t % 3 : t % 16 == 1 ? 1 : 0;
-    move_to_edge(values, size.dim, v.spec.dtype, kind == 2 ? n % 2 == 0 : kind == 0);
+    move_to_edge(values, size.dim, v.spec.dtype, kind == 2 ? n % 2 == 0 : kind == 0, edge);
   });
   gaussian_weights(problem, seed, inputs);
 }
@@ -167,12 +170,17 @@ void fill_nan(const Problem& problem, std::uint64_t seed, const Tensors& inputs)
 
 }  // namespace
 
-std::vector<Family> families() {
+std::vector<Family> common_families(const Extremes& extremes) {
   const auto one_source = [](const Problem& p) -> std::string {
     return p.dim("N") < 2 ? "takes two sources" : "";
   };
   const auto steered_or_one_source = [=](const Problem& p) {
     return p.dim("N") < 2 ? one_source(p) : steered_inapplicable(p);
+  };
+  const auto with_extremes = [extremes](const auto& fill) {
+    return [extremes, fill](const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+      fill(problem, seed, inputs, extremes);
+    };
   };
   return {
       gaussian_family(fill_all_gaussian),
@@ -182,16 +190,18 @@ std::vector<Family> families() {
       {"spike", "one large entry a row, its column rotating over D; no weight near 0", fill_spike},
       {"large_logits", "logits of 110 to 200 or -110 to -200: exp leaves fp32 unless shifted",
        fill_large_logits, steered_inapplicable},
-      {"rising_falling", "logits rise or fall over the sources by steps of 8: rescaling decides",
-       fill_rising_falling, steered_or_one_source},
+      {"rising_falling", "logits rise or fall over the sources by steps: rescaling decides",
+       with_extremes(fill_rising_falling), steered_or_one_source},
       {"near_ties", "logits of all sources equal but for a few roundings, at 18, 3 and -18",
        fill_near_ties, steered_or_one_source},
       {"cancellation", "sources in pairs x, -x of almost equal weights", fill_cancellation,
        one_source},
-      {"dominant", "one source, another for each token, has nearly all the weight", fill_dominant,
-       steered_or_one_source},
+      {"dominant", "one source, another for each token, has nearly all the weight",
+       with_extremes(fill_dominant), steered_or_one_source},
       {"dtype_edge", "values at the top and the bottom of V's dtype, as far as fp32 has |v|²",
-       fill_dtype_edge},
+       [edge = extremes.edge](const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+         fill_dtype_edge(problem, seed, inputs, edge);
+       }},
       {"identical", "all sources of a token are the same row", fill_identical},
       {"zeros", "tokens of zeros, and single sources of zeros", fill_zeros,
        [](const Problem& p) -> std::string {
@@ -208,8 +218,13 @@ std::vector<Family> families() {
        .meaning = "gaussian, tensors one element off their alignment",
        .fill = fill_all_gaussian,
        .layout = Layout::misaligned},
-      exact_family(),
   };
+}
+
+std::vector<Family> families() {
+  std::vector<Family> all = common_families({});
+  all.push_back(exact_family());
+  return all;
 }
 
 }  // namespace assay::attnres_contract

@@ -45,10 +45,11 @@ void spike_weights(const Problem& problem, std::uint64_t seed, const Tensors& in
   if (const TensorView* g = inputs.find("g")) fill_signed(*g, {seed, kG});
 }
 
-void move_to_edge(float* row, std::int64_t dim, DType dtype, bool to_top) {
+void move_to_edge(float* row, std::int64_t dim, DType dtype, bool to_top, int edge) {
   const bool narrow = dtype == DType::f16;
   const int room = (124 - std::ilogb(to_real(dim)) - 1) / 2;
-  const float top = narrow ? 65504 : std::ldexp(1.0f, std::min(60, room));
+  const float top = narrow ? 65504 : std::ldexp(1.0f, std::min(edge, room));
+  const float bottom = std::ldexp(1.0f, -edge);
   for (std::int64_t d = 0; d < dim; ++d) {
     const float x = row[d], magnitude = std::min(0.5f + 0.25f * std::abs(x), 1.0f);
     if (to_top)
@@ -56,7 +57,7 @@ void move_to_edge(float* row, std::int64_t dim, DType dtype, bool to_top) {
     else if (narrow)
       row[d] = x * 0x1p-18f;
     else
-      row[d] = std::copysign(0x1p-60f * magnitude, x);
+      row[d] = std::copysign(bottom * magnitude, x);
   }
 }
 

@@ -41,8 +41,9 @@ void set_spike(float* row, std::int64_t dim, std::int64_t i);
 void spike_weights(const Problem& problem, std::uint64_t seed, const Tensors& inputs);
 
 // Unit gaussians become values near the top or the bottom of a dtype, as far as Σ v² in fp32
-// allows: f16: 65504 and multiples of 2^-24 below 2^-14; others 2^±60.
-void move_to_edge(float* row, std::int64_t dim, DType dtype, bool to_top);
+// allows: f16: 65504 and multiples of 2^-24 below 2^-14; others 2^±edge.
+inline constexpr int kEdge = 60;
+void move_to_edge(float* row, std::int64_t dim, DType dtype, bool to_top, int edge = kEdge);
 
 // Logits up to `reach` in size. The logits of other queries than the first differ from its by about
 // `noise`; their c is that of the first times a power of two where they are `scaled`.

@@ -29,6 +29,8 @@ double unit_roundoff(DType dtype) {
 std::string str(const Numerics& numerics) {
   std::string text = std::string(name(numerics.accumulate)) + " accumulation, height " +
                      str(OptionValue(numerics.summation_height));
+  if (numerics.batch_height != 1)
+    text += ", batch height " + str(OptionValue(numerics.batch_height));
   if (numerics.rescales > 0) text += ", " + str(OptionValue(numerics.rescales)) + " rescales";
   const auto rounded = [&](DType dtype, const char* what) {
     if (dtype != DType::f32) text += ", " + std::string(name(dtype)) + " " + what;

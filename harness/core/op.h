@@ -72,6 +72,11 @@ struct Family {
   // The family whose inputs of the same seed differ from these in NaNs alone, in one slice of the
   // batch dim: every other slice must have the same bits in both. Optional.
   std::string isolates{};
+  // Whatever else is in a slice of the batch dim, changing the sign of all its cotangents (dO,
+  // dLSE) gives inputs that are as likely, whatever the other slices hold. Sums over the batch dim,
+  // odd in them, then have terms of independent random signs: a statistical bound may replace the
+  // sum of the slices' bounds.
+  bool random_signs = false;
 };
 
 // The arithmetic that a variant declares to use; the error bound follows from it (see
@@ -82,6 +87,8 @@ struct Numerics {
   // of weights included), for the reductions over the hidden dimension. Rounded up to a power of
   // two by `height`, so that variants share references.
   double summation_height = 1;
+  // The same for reductions over the batch dim (of weights' gradients: over tokens and sources).
+  double batch_height = 1;
   // How often an online softmax may rescale what it has accumulated; 0 where the maximum is known
   // first.
   double rescales = 0;
@@ -166,6 +173,7 @@ struct Op {
   std::vector<Relation> relations{};
 
   // From the inputs as stored (host memory); one Expected per output, in the contract's order.
+  // problem.family names the family that made the inputs; empty: any inputs, no statistics apply.
   std::function<std::vector<Expected>(const Problem&, const Tensors& inputs, const Numerics&)>
       reference;
   std::function<Cost(const Problem&)> cost;

@@ -12,7 +12,8 @@
 namespace assay {
 namespace {
 
-// Parts in 16 bits need not hold what their mean does.
+// Whether a family demands the bits of an output. Parts in 16 bits need not hold what their mean
+// does.
 bool is_exact_in(const Family& family, const std::string& output, const Numerics& numerics) {
   return numerics.partials == DType::f32 &&
          std::find(family.exact.begin(), family.exact.end(), output) != family.exact.end();

@@ -1,0 +1,294 @@
+// The contract of attnres_bwd: dims, tensors, options, inputs, cost, and the fp64 reference with
+// its bounds. The header has the formulas.
+#include "reference/attnres_bwd.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "harness/core/parallel.h"
+#include "harness/core/registry.h"
+#include "reference/attnres_bwd_coefficients.h"
+#include "reference/attnres_bwd_contract.h"
+#include "reference/attnres_bwd_loops.h"
+#include "reference/families.h"
+
+namespace assay {
+namespace {
+
+namespace loops = attnres_reference;
+using attnres_bwd_contract::Coefficients;
+using attnres_bwd_contract::Size;
+using attnres_bwd_contract::Table;
+using attnres_numerics::half_subnormal;
+using attnres_numerics::kUnderflow;
+using attnres_numerics::rounding;
+using attnres_numerics::Row;
+
+// Sums over tokens are made in as many parts, whatever the number of threads: the same values on
+// every machine.
+constexpr std::int64_t kParts = 64;
+
+// The inputs of a problem as the loops want them.
+struct Arguments {
+  Size size;
+  Numerics numerics;
+  double eps;
+  Table c;                            // w⊙g (Q, padded D)
+  TensorView v, d_output;             // (N, T, D), (Q, T, D)
+  const float* d_lse = nullptr;       // (Q, T); null: zeros
+  const TensorView* given = nullptr;  // dV as it was, or null
+};
+
+Table load_weights(const Size& size, const Tensors& inputs) {
+  Table c = Table::Zero(size.queries, loops::padded(size.dim));
+  const std::vector<float> w = load_floats(inputs["w"]);
+  const TensorView* const g_tensor = inputs.find("g");
+  const std::vector<float> g =
+      g_tensor ? load_floats(*g_tensor) : std::vector<float>(w.size(), 1.0f);
+  for (std::int64_t q = 0; q < size.queries; ++q) {
+    for (std::int64_t d = 0; d < size.dim; ++d) {
+      const auto at = static_cast<std::size_t>(q * size.dim + d);
+      c(q, d) = static_cast<double>(w[at]) * static_cast<double>(g[at]);
+    }
+  }
+  return c;
+}
+
+// Sums over the tokens of one part, (5 Q, padded D).
+class Sums {
+ public:
+  Sums(const Size& size)
+      : rows_(size.queries), table_(Table::Zero(5 * rows_, loops::padded(size.dim))) {}
+
+  loops::TokenSums targets() {
+    const std::int64_t step = rows_ * table_.cols();
+    double* const x = table_.data();
+    return {x, x + step, x + 2 * step, x + 3 * step, x + 4 * step};
+  }
+  void operator+=(const Sums& other) { table_ += other.table_; }
+  double operator()(int which, std::int64_t q, std::int64_t d) const {
+    return table_(which * rows_ + q, d);
+  }
+
+ private:
+  std::int64_t rows_;
+  Table table_;
+};
+
+// Computes tokens one after the other, with its own scratch memory: one per part.
+template <class T>
+class Worker {
+ public:
+  Worker(const Arguments& arguments, Expected& values)
+      : a_(arguments),
+        size_(arguments.size),
+        values_(values),
+        rows_(2 * size_.queries, loops::padded(size_.dim)),
+        square_(size_.sources),
+        dot_(2 * size_.queries, size_.sources),
+        abs_dot_(dot_),
+        d_lse_(size_.queries),
+        found_(size_),
+        block_(static_cast<std::size_t>(size_.sources * loops::kBlock)),
+        sums_(size_) {
+    rows_.topRows(size_.queries) = a_.c;
+    rows_.bottomRows(size_.queries).setZero();
+    abs_rows_ = rows_.abs();
+  }
+
+  void run(std::int64_t token) {
+    const auto [sources, queries, tokens, dim] = size_;
+    load_cotangents(token);
+    const loops::Token<T> inputs{a_.v.as<const T>() + token * dim,
+                                 tokens * dim,
+                                 sources,
+                                 2 * queries,
+                                 dim,
+                                 rows_.data(),
+                                 abs_rows_.data()};
+    run_simd<loops::Scores<T>>(&inputs, square_.data(), dot_.data(), abs_dot_.data());
+    found_.find(a_.numerics, a_.eps, {square_, dot_, abs_dot_, d_lse_});
+    const loops::Coefficients coefficients{
+        found_.alpha.data(),      found_.k.data(),      found_.p.data(),
+        found_.alpha_rate.data(), found_.k_rate.data(), found_.p_rate.data(),
+        found_.x_rate.data(),     found_.x_size.data(), found_.floor.data()};
+    const loops::GradientTargets targets{values_.value.get() + token * dim,
+                                         values_.bound.get() + token * dim, tokens * dim,
+                                         sums_.targets(), block_.data()};
+    run_simd<loops::Gradients<T>>(&inputs, queries, &coefficients, &targets);
+    if (a_.given) add_given(token);
+  }
+
+  const Sums& sums() const { return sums_; }
+
+ private:
+  void load_cotangents(std::int64_t token) {
+    const auto [sources, queries, tokens, dim] = size_;
+    dispatch(a_.d_output.spec.dtype, [&](auto type) {
+      const auto* from = a_.d_output.as<const typename decltype(type)::type>();
+      for (std::int64_t q = 0; q < queries; ++q) {
+        double* const row = rows_.data() + (queries + q) * rows_.cols();
+        double* const abs_row = abs_rows_.data() + (queries + q) * rows_.cols();
+        for (std::int64_t d = 0; d < dim; ++d) {
+          row[d] = widen(from[(q * tokens + token) * dim + d]);
+          abs_row[d] = std::abs(row[d]);
+        }
+        d_lse_(q) = a_.d_lse ? static_cast<double>(a_.d_lse[q * tokens + token]) : 0.0;
+      }
+    });
+  }
+
+  void add_given(std::int64_t token) {
+    const double chi = attnres_bwd_contract::chain(size_, a_.numerics);
+    dispatch(a_.given->spec.dtype, [&](auto type) {
+      const auto* from = a_.given->as<const typename decltype(type)::type>();
+      for (std::int64_t n = 0; n < size_.sources; ++n) {
+        const std::int64_t row = (n * size_.tokens + token) * size_.dim;
+        for (std::int64_t at = row; at < row + size_.dim; ++at) {
+          const double given = widen(from[at]);
+          values_.value[static_cast<std::size_t>(at)] += given;
+          values_.bound[static_cast<std::size_t>(at)] += chi * std::abs(given);
+        }
+      }
+    });
+  }
+
+  const Arguments& a_;
+  const Size size_;
+  Expected& values_;
+  Table rows_, abs_rows_;  // (2Q, padded D): c, then dO
+  Row square_;             // (N)
+  Table dot_, abs_dot_;    // (2Q, N)
+  Row d_lse_;              // (Q)
+  Coefficients found_;
+  std::vector<double> block_;
+  Sums sums_;
+};
+
+// X with its bound becomes weights⊙X.
+Expected weight_gradient(const char* name, const Arguments& a, const Sums& sums, bool random_signs,
+                         const std::vector<float>& weights) {
+  const double u = unit_roundoff(a.numerics.accumulate), height = a.numerics.batch_height;
+  const double deviations = a.numerics.truncates_mix ? 12 * height : 18 * std::sqrt(height);
+  const auto terms = static_cast<double>(a.size.sources) * static_cast<double>(a.size.tokens);
+  const double up = rounding(a.numerics.partials);
+  const double lost = static_cast<double>(a.size.tokens) * half_subnormal(a.numerics.partials);
+  Expected expected(name, a.size.queries * a.size.dim);
+  for (std::int64_t q = 0; q < a.size.queries; ++q) {
+    for (std::int64_t d = 0; d < a.size.dim; ++d) {
+      const double x = sums(0, q, d), m = sums(3, q, d);
+      double local = sums(1, q, d), added = height * m;
+      if (random_signs) {
+        local = std::min(local, 6 * std::sqrt(sums(2, q, d)));
+        added = std::min(added, deviations * std::sqrt(sums(4, q, d)));
+      }
+      const double bound = local + u * added + up * m + lost + terms * kUnderflow;
+      const auto at = static_cast<std::size_t>(q * a.size.dim + d);
+      const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[at]);
+      expected.value[at] = weight * x;
+      expected.bound[at] = std::abs(weight) * (bound + 2 * u * std::abs(x)) + kUnderflow;
+    }
+  }
+  return expected;
+}
+
+std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
+                                const Numerics& numerics) {
+  const Size size(problem);
+  const TensorView* const d_lse = inputs.find("dLSE");
+  Arguments arguments{size,
+                      numerics,
+                      problem.real("eps"),
+                      load_weights(size, inputs),
+                      inputs["V"],
+                      inputs["dO"],
+                      nullptr,
+                      problem.flag("accumulate") ? &inputs["dV"] : nullptr};
+  std::vector<float> d_lse_values;
+  if (d_lse) d_lse_values = load_floats(*d_lse);
+  if (d_lse) arguments.d_lse = d_lse_values.data();
+
+  std::vector<Expected> expected;
+  expected.emplace_back("dV", size.sources * size.tokens * size.dim);
+  Sums sums(size);
+  dispatch(arguments.v.spec.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    // Made before the threads start, which must not throw.
+    const std::int64_t parts = std::min(kParts, size.tokens);
+    std::vector<Worker<T>> workers(static_cast<std::size_t>(parts),
+                                   Worker<T>(arguments, expected[0]));
+    parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t part = begin; part < end; ++part) {
+        for (std::int64_t t = size.tokens * part / parts; t < size.tokens * (part + 1) / parts; ++t)
+          workers[static_cast<std::size_t>(part)].run(t);
+      }
+    });
+    for (const Worker<T>& worker : workers) sums += worker.sums();
+  });
+  const Family* const family = op_of(problem).find_family(problem.family);
+  const bool random_signs = family && family->random_signs;
+  const TensorView* const g = inputs.find("g");
+  expected.push_back(weight_gradient("dw", arguments, sums, random_signs,
+                                     g ? load_floats(*g) : std::vector<float>{}));
+  if (g)
+    expected.push_back(
+        weight_gradient("dg", arguments, sums, random_signs, load_floats(inputs["w"])));
+  return expected;
+}
+
+Cost cost(const Problem& problem) {
+  Cost cost;
+  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
+    const auto bytes = static_cast<double>(spec.bytes());
+    if (spec.role != Role::out) cost.bytes_read += bytes;
+    if (spec.role != Role::in) cost.bytes_written += bytes;
+  }
+  const Size size(problem);
+  const double rows = static_cast<double>(size.sources) * static_cast<double>(size.tokens);
+  // Each element of V: squared and added, and once in dV; for each query in l, a, X and, with those
+  // of dO and c, dV.
+  cost.flops = rows * static_cast<double>(size.dim) * (4 + 10 * static_cast<double>(size.queries));
+  return cost;
+}
+
+ASSAY_OP(attnres_bwd){
+    .name = "attnres_bwd",
+    .formula =
+        "a = <dO, V>; ds = alpha (a - sum_n alpha a + dLSE); dV = sum_q [alpha dO + ds (r w*g - l "
+        "r^2 V / D)]; X = sum_nt ds r V; dw = g*X; dg = w*X",
+    .source = "Attention Residuals, Kimi Team, arXiv 2603.15031, phase 1 differentiated",
+    .dims = {{"N", "source blocks", std::nullopt},
+             {"Q", "pseudo-queries", 1},
+             {"T", "tokens", std::nullopt},
+             {"D", "hidden size", std::nullopt}},
+    .tensors = {{"V", Role::in, {"N", "T", "D"}, std::nullopt, false, "block representations"},
+                {"w", Role::in, {"Q", "D"}, std::nullopt, false, "pseudo-queries"},
+                {"g", Role::in, {"Q", "D"}, std::nullopt, true, "RMSNorm weights; absent: ones"},
+                {"dO", Role::in, {"Q", "T", "D"}, std::nullopt, false, "gradient of O"},
+                {"dLSE", Role::in, {"Q", "T"}, DType::f32, true, "gradient of LSE; absent: zeros"},
+                {.name = "dV",
+                 .role = Role::out,
+                 .shape = {"N", "T", "D"},
+                 .meaning = "gradient of V",
+                 .inout_with = "accumulate"},
+                {"dw", Role::out, {"Q", "D"}, DType::f32, false, "gradient of w"},
+                {.name = "dg",
+                 .role = Role::out,
+                 .shape = {"Q", "D"},
+                 .dtype = DType::f32,
+                 .meaning = "gradient of g",
+                 .present_with = "g"}},
+    .options = {{"eps", "added to the mean square of a row of V", 1e-6, 0, 1e30},
+                {"accumulate", "adds to the given dV", false}},
+    .families = attnres_bwd_contract::families(),
+    .batch_dim = "T",
+    .relations = attnres_bwd_contract::relations(),
+    .reference = reference,
+    .cost = cost,
+    .sensitivities = attnres_bwd_contract::sensitivities,
+};
+
+}  // namespace
+}  // namespace assay
