@@ -16,16 +16,17 @@
 #include <numeric>
 
 #include "reference/attnres_bwd_contract.h"
+#include "reference/attnres_inputs.h"
 #include "reference/families.h"
 
 namespace assay::attnres_bwd_contract {
 namespace {
 
-using attnres_contract::kG;
-using attnres_contract::kPlace;
-using attnres_contract::kTarget;
-using attnres_contract::kV;
-using attnres_contract::kW;
+using attnres_inputs::kG;
+using attnres_inputs::kPlace;
+using attnres_inputs::kTarget;
+using attnres_inputs::kV;
+using attnres_inputs::kW;
 
 constexpr float kKey = 512;
 constexpr std::int64_t kFlips = 8;

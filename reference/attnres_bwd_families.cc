@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "reference/attnres_bwd_contract.h"
+#include "reference/attnres_inputs.h"
 #include "reference/families.h"
 
 namespace assay::attnres_bwd_contract {
@@ -29,7 +30,7 @@ void fill_cotangents(const Problem&, std::uint64_t seed, const Tensors& inputs, 
 void fill_spread_cotangents(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
   const Size size(problem);
   const DType dtype = inputs["V"].spec.dtype;
-  const SpreadScale scale({seed, attnres_contract::kScale}, dtype, problem.real("eps"));
+  const SpreadScale scale({seed, attnres_inputs::kScale}, dtype, problem.real("eps"));
   const int most = dtype == DType::f32 ? 36 : 6;
   fill_rows(inputs["dO"], {seed, kDO}, [&](std::int64_t row) {
     // A row beyond those of V has an offset of its own from the centre of its token.

@@ -176,11 +176,7 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
 }
 
 Cost cost(const Problem& problem) {
-  Cost cost;
-  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
-    (spec.role == Role::in ? cost.bytes_read : cost.bytes_written) +=
-        static_cast<double>(spec.bytes());
-  }
+  Cost cost = least_traffic(op_of(problem), problem);
   const Size size(problem);
   const double rows = static_cast<double>(size.sources) * static_cast<double>(size.tokens);
   // Each element of V: squared and added once; scored and mixed once per query.

@@ -4,11 +4,9 @@
 #include <vector>
 
 #include "harness/core/op.h"
+#include "reference/attnres_inputs.h"
 
 namespace assay::attnres_contract {
-
-// Streams of random numbers, one for each purpose; SpreadScale takes two from 2 · kScale on.
-inline constexpr std::uint64_t kV = 0, kW = 1, kG = 2, kScale = 3, kTarget = 8, kPlace = 9;
 
 struct Size {
   std::int64_t sources, queries, tokens, dim;
@@ -19,11 +17,11 @@ struct Size {
 
 // How far apart the families push logits and values.
 struct Extremes {
-  double step = 8;              // between the logits of neighbours that rise or fall
-  double range = 240;           // all of those, at most
-  double narrow_range = range;  // the same where V is f16
-  double dominance = 12;        // logit of the source that has nearly all the weight
-  int edge = 60;                // largest and least values are 2^±edge, where V isn't f16
+  double step = 8;                   // between the logits of neighbours that rise or fall
+  double range = 240;                // all of those, at most
+  double narrow_range = range;       // the same where V is f16
+  double dominance = 12;             // logit of the source that has nearly all the weight
+  int edge = attnres_inputs::kEdge;  // largest and least values are 2^±edge, where V isn't f16
 };
 
 // Those that are nothing but a way to fill V, w and g; attnres_bwd has them, too.

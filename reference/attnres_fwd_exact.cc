@@ -20,10 +20,13 @@
 #include "harness/core/convert.h"
 #include "harness/core/parallel.h"
 #include "reference/attnres_fwd_contract.h"
+#include "reference/attnres_inputs.h"
 #include "reference/families.h"
 
 namespace assay::attnres_contract {
 namespace {
+
+using namespace attnres_inputs;
 
 constexpr int kMaxWinners = 4;  // log2
 constexpr double kMaxEps = 1000;

@@ -5,21 +5,13 @@
 #include <limits>
 
 #include "reference/attnres_fwd_contract.h"
+#include "reference/attnres_inputs.h"
 #include "reference/families.h"
 
 namespace assay::attnres_contract {
 namespace {
 
-float root(double x) { return static_cast<float>(std::sqrt(x)); }
-float root_dim(const Problem& p) { return root(static_cast<double>(p.dim("D"))); }
-
-// With unit rows of V a logit is N(0, |c|²). |w| = 2 makes the largest of nine weights 0.54 in the
-// median and between 0.29 and 0.90 nine times out of ten (measured at D = 256).
-void gaussian_weights(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
-                      float length = 2) {
-  fill_gaussian(inputs["w"], {seed, kW}, length / root_dim(problem));
-  if (const TensorView* g = inputs.find("g")) fill_gaussian(*g, {seed, kG}, 0.25f, 1);
-}
+using namespace attnres_inputs;
 
 void fill_all_gaussian(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
   fill_gaussian(inputs["V"], {seed, kV}, 1);
@@ -35,120 +27,30 @@ void fill_spread(const Problem& problem, std::uint64_t seed, const Tensors& inpu
   if (const TensorView* g = inputs.find("g")) fill_signed(*g, {seed, kG});
 }
 
-// Rows whose mean square is eps times 2^-4 … 2^4.
 void fill_tiny(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
-  const float centre = root(problem.real("eps"));
-  const RandomSequence scales{seed, kScale};
-  fill_rows(inputs["V"], {seed, kV}, [&](std::int64_t row) {
-    return centre * std::ldexp(1 + uniform(scales, 2 * row), integer(scales, 2 * row + 1, -2, 1));
-  });
+  fill_rows(inputs["V"], {seed, kV}, TinyScale(seed, problem.real("eps")));
   fill_gaussian(inputs["w"], {seed, kW}, 4 / root_dim(problem));
   if (const TensorView* g = inputs.find("g")) fill_signed(*g, {seed, kG});
 }
 
-std::string tiny_inapplicable(const Problem& problem) {
-  const double eps = problem.real("eps");
-  if (eps == 0) return "eps is 0";
-  const bool narrow = problem.dtype_of("V") == DType::f16;
-  if (eps < (narrow ? 0x1p-34 : 0x1p-100) || eps > (narrow ? 0x1p18 : 0x1p100))
-    return "V's dtype has no rows whose mean square is near eps";
-  return "";
-}
-
-// The spike holds four fifths of its row's squares, and w is nowhere near 0: a column that is
-// missing in either sum shows.
 void fill_spike(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
   const Size size(problem);
-  const float height = 2 * root_dim(problem);
   const auto offset = static_cast<std::int64_t>(seed % 65536);
   fill_edited(inputs["V"], {seed, kV}, [&](std::int64_t row, float* values) {
     const std::int64_t n = row / size.tokens, t = row % size.tokens;
-    float& spike = values[rotating_column(n + size.sources * t + offset, size.dim)];
-    spike = std::copysign(height, spike);
+    set_spike(values, size.dim, n + size.sources * t + offset);
   });
-  fill_signed(inputs["w"], {seed, kW}, 1.5f / root_dim(problem));
-  if (const TensorView* g = inputs.find("g")) fill_signed(*g, {seed, kG});
+  spike_weights(problem, seed, inputs);
 }
 
-// Weights of which those of all queries share a direction, and rows of V turned towards it so that
-// their logits are what is wanted.
-class Steering {
- public:
-  // Logits up to `reach` in size. The logits of other queries than the first differ from its by
-  // about `noise`; their c is that of the first times a power of two where they are `scaled`.
-  Steering(const Problem& problem, std::uint64_t seed, const Tensors& inputs, double reach,
-           float noise, bool scaled = false)
-      : size_(problem), eps_(problem.real("eps")) {
-    const auto dim = static_cast<std::size_t>(size_.dim);
-    const auto queries = static_cast<std::size_t>(size_.queries);
-    std::vector<float> g(queries * dim, 1.0f);
-    if (const TensorView* tensor = inputs.find("g")) {
-      fill_signed(*tensor, {seed, kG});
-      g = load_floats(*tensor);
-    }
-    // The largest logit that any row can have is √D |c|.
-    std::vector<float> base(dim), w(queries * dim);
-    random_gaussian({seed, kW}, 0, size_.dim, base.data());
-    const double length = std::sqrt(dot(base.data(), base.data(), size_.dim) / to_real(size_.dim));
-    for (float& x : base) x *= static_cast<float>(2 * reach / (to_real(size_.dim) * length));
-    random_gaussian({seed, kW}, size_.dim, size_.queries * size_.dim, w.data());
-    for (std::size_t i = 0; i < w.size(); ++i) {
-      const std::size_t q = i / dim;
-      const float own = q == 0 ? 0 : noise / root_dim(problem) * w[i];
-      const float factor = scaled ? std::ldexp(1.0f, -static_cast<int>(q % 3)) : 1;
-      w[i] = (factor * base[i % dim] + own) / g[i];
-    }
-    store_floats(inputs["w"], w);
-    w = load_floats(inputs["w"]);  // as stored
-    direction_.resize(dim);
-    for (std::size_t d = 0; d < dim; ++d) direction_[d] = w[d] * g[d];
-    square_ = dot(direction_.data(), direction_.data(), size_.dim);
-  }
-
-  // Makes a row of unit variance one whose logit for the first query is `logit`. What is
-  // orthogonal to c stays; with b along c, l = √D |c| b / √(|x|² + b² + D eps).
-  void turn(float* row, double logit) const {
-    const double along = dot(direction_.data(), row, size_.dim) / square_;
-    const double whole = dot(row, row, size_.dim);
-    const double across = std::max(whole - along * along * square_, 0.0);
-    double kept = 1;
-    if (across < whole / 64) kept = std::min(std::sqrt(whole / 64 / across), 64.0);
-    const double rest = kept * kept * across + to_real(size_.dim) * eps_;
-    const double limit = to_real(size_.dim) * square_;
-    double b = std::sqrt(logit * logit * rest / std::max(limit - logit * logit, limit / 4));
-    if (size_.dim == 1) b = std::sqrt(whole) + 0.25;  // nothing but the sign is free
-    b = std::copysign(b / std::sqrt(square_), logit);
-    combine(row, static_cast<float>(kept), direction_.data(), static_cast<float>(b - kept * along),
-            size_.dim);
-  }
-
- private:
-  static double to_real(std::int64_t x) { return static_cast<double>(x); }
-
-  Size size_;
-  double eps_;
-  std::vector<float> direction_;  // c of the first query
-  double square_;
-};
-
-struct Steered {
-  double reach = 0;
-  float noise = 0;
-  bool scaled = false;
-};
-
 template <class Target>
-void fill_steered(const Problem& problem, std::uint64_t seed, const Tensors& inputs, Steered how,
-                  const Target& target) {
-  const Steering steering(problem, seed, inputs, how.reach, how.noise, how.scaled);
+void fill_steered(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
+                  const Steered& how, const Target& target) {
+  const Steering steering(problem.dim("Q"), problem, seed, inputs, how);
   const std::int64_t tokens = problem.dim("T");
   fill_edited(inputs["V"], {seed, kV}, [&](std::int64_t row, float* values) {
     steering.turn(values, target(row / tokens, row % tokens));
   });
-}
-
-std::string steered_inapplicable(const Problem& problem) {
-  return problem.real("eps") > 1 ? "eps outweighs the rows" : "";
 }
 
 // Beyond ±88 and ±104 exp leaves fp32. All sources of a token share the sign and lie within ±2.
@@ -216,29 +118,15 @@ void fill_cancellation(const Problem& problem, std::uint64_t seed, const Tensors
 }
 
 // By turns tokens near the largest values of V's dtype (or as large as Σ v² in fp32 allows), tokens
-// near the least, and tokens of both. f16: 65504 and multiples of 2^-24 below 2^-14; others
-// 2^±edge.
+// near the least, and tokens of both.
 void fill_dtype_edge(const Problem& problem, std::uint64_t seed, const Tensors& inputs, int edge) {
   const Size size(problem);
   const TensorView& v = inputs["V"];
-  const bool narrow = v.spec.dtype == DType::f16;
-  const int room = (124 - std::ilogb(static_cast<double>(size.dim)) - 1) / 2;
-  const float bottom = std::ldexp(1.0f, -edge);
-  const float top = narrow ? 65504 : std::ldexp(1.0f, std::min(edge, room));
   fill_edited(v, {seed, kV}, [&](std::int64_t row, float* values) {
     const std::int64_t n = row / size.tokens, t = row % size.tokens;
     // Of a single source whose logit is 1e-15 LSE would say nothing: such tokens are few.
     const std::int64_t kind = size.sources > 1 ? t % 3 : t % 16 == 1 ? 1 : 0;
-    const bool large = kind == 2 ? n % 2 == 0 : kind == 0;
-    for (std::int64_t d = 0; d < size.dim; ++d) {
-      const float x = values[d], magnitude = std::min(0.5f + 0.25f * std::abs(x), 1.0f);
-      if (large)
-        values[d] = std::copysign(top * magnitude, x);
-      else if (narrow)
-        values[d] = x * 0x1p-18f;
-      else
-        values[d] = std::copysign(bottom * magnitude, x);
-    }
+    move_to_edge(values, size.dim, v.spec.dtype, kind == 2 ? n % 2 == 0 : kind == 0, edge);
   });
   gaussian_weights(problem, seed, inputs);
 }
@@ -298,7 +186,7 @@ std::vector<Family> common_families(const Extremes& extremes) {
       gaussian_family(fill_all_gaussian),
       spread_family(fill_spread),
       {"tiny", "rows whose mean square is of the order of eps: it decides everywhere", fill_tiny,
-       tiny_inapplicable},
+       [](const Problem& p) { return tiny_inapplicable(p.real("eps"), p.dtype_of("V")); }},
       {"spike", "one large entry a row, its column rotating over D; no weight near 0", fill_spike},
       {"large_logits", "logits of 110 to 200 or -110 to -200: exp leaves fp32 unless shifted",
        fill_large_logits, steered_inapplicable},

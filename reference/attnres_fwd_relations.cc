@@ -7,14 +7,10 @@
 
 #include "reference/attnres_fwd_contract.h"
 #include "reference/families.h"
+#include "reference/relations.h"
 
 namespace assay::attnres_contract {
 namespace {
-
-void copy(const Tensors& from, const Tensors& to, const char* name) {
-  if (const TensorView* tensor = from.find(name))
-    std::memcpy(to[name].data, tensor->data, static_cast<std::size_t>(tensor->spec.bytes()));
-}
 
 // Row (n, t) of the derived V is row source(n, t), counted through N·T, of the original.
 template <class Source>
@@ -30,21 +26,6 @@ void gather(const Problem& problem, const Tensors& from, const Tensors& to, cons
     const std::int64_t at = source(row / size.tokens, row % size.tokens);
     std::memcpy(out + static_cast<std::size_t>(row) * bytes,
                 in + static_cast<std::size_t>(at) * bytes, bytes);
-  }
-}
-
-void multiply(const TensorView& from, const TensorView& to, double factor) {
-  dispatch(from.spec.dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    for (std::int64_t i = 0; i < from.spec.elements(); ++i)
-      to.as<T>()[i] = round_to<T>(factor * to_float(from.as<T>()[i]));
-  });
-}
-
-void scale(Expected& expected, double value, double bound) {
-  for (std::size_t i = 0; i < static_cast<std::size_t>(expected.size); ++i) {
-    expected.value[i] *= value;
-    expected.bound[i] *= bound;
   }
 }
 
@@ -110,16 +91,8 @@ Relation reverse_tokens() {
               [](const Problem& p, std::vector<Expected>& expected) {
                 const Size size(p);
                 const std::int64_t widths[] = {size.dim, 1};
-                for (std::size_t i = 0; i < 2; ++i) {
-                  for (double* values : {expected[i].value.get(), expected[i].bound.get()}) {
-                    for (std::int64_t q = 0; q < size.queries; ++q) {
-                      double* const first = values + q * size.tokens * widths[i];
-                      for (std::int64_t t = 0; t < size.tokens / 2; ++t)
-                        std::swap_ranges(first + t * widths[i], first + (t + 1) * widths[i],
-                                         first + (size.tokens - 1 - t) * widths[i]);
-                    }
-                  }
-                }
+                for (std::size_t i = 0; i < 2; ++i)
+                  reverse_rows(expected[i], size.queries, size.tokens, widths[i]);
               }};
 }
 

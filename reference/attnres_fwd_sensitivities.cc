@@ -16,6 +16,7 @@
 
 #include "reference/attnres_fwd.h"
 #include "reference/attnres_fwd_contract.h"
+#include "reference/attnres_numerics.h"
 #include "reference/families.h"
 
 namespace assay::attnres_contract {
@@ -24,14 +25,15 @@ std::vector<Sensitivity> sensitivities(const Problem& problem, const Tensors& in
                                        const Numerics& numerics) {
   const Size size(problem);
   const double eps = problem.real("eps"), u = unit_roundoff(numerics.accumulate);
-  const auto rounded = [](DType dtype) { return dtype == DType::f32 ? 0 : unit_roundoff(dtype); };
   const double g = u * numerics.summation_height, rescales = numerics.rescales;
   const auto sources = static_cast<double>(size.sources);
-  const double scale = 1.5 * g + 8 * u + rounded(numerics.weights), added = g + 4 * u;
-  const double mix = (2 * sources + 8 + 2 * rescales) * u + rounded(numerics.probabilities) +
-                     rounded(numerics.partials);
-  const double total =
-      (sources + 14 + 5 * rescales + 2 * std::log(sources)) * u + rounded(numerics.probabilities);
+  const double scale = 1.5 * g + 8 * u + attnres_numerics::rounding(numerics.weights),
+               added = g + 4 * u;
+  const double mix = (2 * sources + 8 + 2 * rescales) * u +
+                     attnres_numerics::rounding(numerics.probabilities) +
+                     attnres_numerics::rounding(numerics.partials);
+  const double total = (sources + 14 + 5 * rescales + 2 * std::log(sources)) * u +
+                       attnres_numerics::rounding(numerics.probabilities);
   const auto outputs = static_cast<std::size_t>(size.queries * size.tokens * size.dim);
   const auto sums = static_cast<std::size_t>(size.queries * size.tokens);
   std::vector<Sensitivity> all = {{"scale of the logits", "O", scale, std::vector<double>(outputs)},

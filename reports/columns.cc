@@ -40,6 +40,14 @@ std::string twin(const Record& record) {
   return text;
 }
 
+// The outputs that a peer does not compute.
+std::string missing(const Record& record) {
+  std::string text;
+  for (const Check& check : record.checks)
+    if (check.kind == "missing") text += (text.empty() ? "" : ", ") + check.output;
+  return text;
+}
+
 std::int64_t elements(const Record& record) {
   std::int64_t sum = 0;
   for (const Check& check : record.checks) sum += check.elements;
@@ -129,6 +137,7 @@ const std::vector<Column>& columns() {
        [](R r) { return r.numerics; }},
       {"repeatability", "repeatability", false, false, [](R r) { return r.repeatability; },
        [](R r) { return r.repeatability; }},
+      {"missing", "not computed", false, false, missing, missing},
       {"twin", "cuda vs simt", false, false, twin, twin},
       {"reason", "reason", false, false, [](R r) { return r.reason; },
        [](R r) { return r.reason; }},

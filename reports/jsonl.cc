@@ -144,6 +144,27 @@ Environment to_environment(const Json& json) {
   return environment;
 }
 
+Json to_object(const TensorSpec& spec) {
+  Json json = {{"name", spec.name}, {"dtype", name(spec.dtype)}, {"shape", spec.shape}};
+  if (const std::string file = input_file(spec); !file.empty()) json["input"] = file;
+  if (const std::string file = output_file(spec); !file.empty()) json["output"] = file;
+  return json;
+}
+
+Json to_object(const ManifestDevice& device) {
+  return {{"backend", device.backend},
+          {"name", device.name},
+          {"index", device.index},
+          {"clock", device.clock},
+          {"memory_bytes", device.memory_bytes},
+          {"cache_bytes", device.cache_bytes},
+          {"limit_bytes_per_s", device.limit}};
+}
+
+Json to_value(const OptionValue& value) {
+  return std::visit([](const auto& held) { return Json(held); }, value);
+}
+
 // Bytes that are no UTF-8 (in a device's own words, say) must not cost the record.
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -203,6 +224,39 @@ std::string to_json(const Environment& environment) {
 }
 
 Record read_record(const std::string& line) { return to_record(Json::parse(line)); }
+
+std::string to_json(const Manifest& manifest) {
+  const Problem& problem = manifest.problem;
+  Json json = {{"schema", kSchema},
+               {"kind", "inputs"},
+               {"problem", manifest.key.problem},
+               {"family", manifest.key.family},
+               {"seed", manifest.key.seed},
+               {"inputs", manifest.key.inputs},
+               {"op", problem.op},
+               {"dims", Json::object()},
+               {"options", Json::object()},
+               {"tensors", Json::array()},
+               {"bytes_read", manifest.cost.bytes_read},
+               {"bytes_written", manifest.cost.bytes_written},
+               {"flops", manifest.cost.flops}};
+  for (const Problem::Dim& dim : problem.dims) json["dims"][dim.name] = dim.size;
+  for (const Problem::Option& option : problem.options)
+    json["options"][option.name] = to_value(option.value);
+  for (const TensorSpec& spec : manifest.tensors) json["tensors"].push_back(to_object(spec));
+  if (manifest.device) json["device"] = to_object(*manifest.device);
+  return json.dump(1);
+}
+
+ManifestKey read_manifest(const std::string& text) try {
+  const Json json = Json::parse(text);
+  const int schema = json.at("schema");
+  if (schema != kSchema)
+    throw UsageError(fmt::format("its schema is {}, this program reads {}", schema, kSchema));
+  return {json.at("problem"), json.at("family"), json.at("seed"), json.at("inputs")};
+} catch (const Json::exception& error) {
+  throw UsageError(fmt::format("it is not as `assay export` writes it: {}", error.what()));
+}
 
 std::string to_json(const Fields& fields) {
   Json json = Json::object();

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/manifest.h"
 #include "harness/core/record.h"
 #include "reports/results.h"
 
@@ -17,6 +18,11 @@ std::string to_json(const Record& record);
 std::string to_json(const Environment& environment);
 
 Record read_record(const std::string& line);  // throws what is wrong with it
+
+// An object of several lines. Of a manifest only what identifies the inputs is read; throws
+// UsageError that says what is wrong with it.
+std::string to_json(const Manifest& manifest);
+ManifestKey read_manifest(const std::string& text);
 
 // A flat object of texts on one line, for messages between processes.
 using Fields = std::vector<std::pair<std::string, std::string>>;

@@ -1,59 +1,20 @@
 // The program as a user meets it: exit codes, messages, files.
-#include <sys/wait.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "harness/backend/backend.h"
 #include "harness/testing.h"
+#include "harness/testing_program.h"
 
 namespace assay {
 namespace {
-
-struct Outcome {
-  int code = -1;
-  std::string text;  // stdout and stderr
-};
-
-Outcome assay(const std::string& arguments) {
-  const std::string command =
-      "cd '" ASSAY_SOURCE_DIR "' && " ASSAY_BINARY " " + arguments + " 2>&1 </dev/null";
-  Outcome outcome;
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe);
-  char buffer[4096];
-  for (std::size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;)
-    outcome.text.append(buffer, n);
-  outcome.code = WEXITSTATUS(pclose(pipe));
-  return outcome;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::string read(const std::filesystem::path& path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
   return text.str();
 }
-
-class Folder {
- public:
-  Folder()
-      : path_(std::filesystem::temp_directory_path() /
-              ("assay_cli_test_" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 constexpr const char* kSmall = "'attnres_fwd dtype=bf16 N=3 T=2 D=8' --backend cpu --verify-only ";
 
@@ -177,10 +138,10 @@ TEST_CASE("help shows examples and exit codes") {
 }
 
 TEST_CASE("the smoke suite passes on every variant of the CPU") {
-  const Outcome outcome = assay("run attnres_smoke --backend cpu --verify-only");
+  const Outcome outcome = assay("run attnres_smoke merge_smoke --backend cpu --verify-only");
   INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
   CHECK(outcome.code == 0);
-  CHECK(contains(outcome.text, "808 cases: 808 passed, 0 failed, 0 unsupported"));
+  CHECK(contains(outcome.text, "938 cases: 938 passed, 0 failed, 0 unsupported"));
 }
 
 TEST_CASE("the CUDA sources run on the CPU, are verified and never timed") {
@@ -222,7 +183,7 @@ TEST_CASE("the smoke suite passes on every variant of the GPU") {
   Platform* cuda = find_platform(Backend::cuda);
   if (!cuda) ASSAY_SKIP("the cuda backend is not built");
   if (cuda->devices().empty()) ASSAY_SKIP(cuda->why_none());
-  const Outcome outcome = assay("run attnres_smoke --backend cuda --verify-only");
+  const Outcome outcome = assay("run attnres_smoke merge_smoke --backend cuda --verify-only");
   INFO(outcome.text.substr(outcome.text.size() - std::min<std::size_t>(outcome.text.size(), 2000)));
   CHECK(outcome.code == 0);
 }

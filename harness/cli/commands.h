@@ -40,8 +40,36 @@ int run_command(const RunArguments& arguments);
 std::vector<Backend> parse_backends(const std::vector<std::string>& names);
 std::unique_ptr<Runner> make_runner(bool in_process);
 
-// ops, families, variants, suites, devices; empty: all. `op`: only the families of this one.
-int list_command(const std::string& what, const std::string& op);
+// The problems that suites and problems as text name, each once. Throws UsageError for none.
+std::vector<Problem> all_problems(const std::vector<std::string>& what);
+
+// ops, families, variants, suites, devices; empty: all. Or what `names` asks for: the families of
+// one op, the problems of suites.
+int list_command(const std::string& what, const std::vector<std::string>& names);
+
+struct ExportArguments {
+  std::string problem;
+  std::string family;  // empty: the problem's, or the first
+  std::uint64_t seed = 1;
+  std::string folder;
+  std::string limit;  // backend whose limit is measured; empty: none
+  int device = -1;
+};
+
+int export_command(const ExportArguments& arguments);
+
+struct VerifyFileArguments {
+  std::vector<std::string> folders;
+  std::string variant;
+  std::string backend = "cpu";
+  std::string device;                  // name; empty: what is known
+  std::string numerics;                // key=value,...
+  std::string check = "interval";      // how the checks are named
+  std::string out;                     // JSONL; empty: none
+  std::vector<std::string> arguments;  // of the program, for the environment
+};
+
+int verify_file_command(const VerifyFileArguments& arguments);
 
 struct ReportArguments {
   std::vector<std::string> files;

@@ -1,4 +1,4 @@
-// assay list: what there is to run, and where.
+// assay list: what there is to run, and where. `list problems` is what other programs read.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -44,6 +44,7 @@ void list_families(const std::string& name) {
       std::vector<std::string> marks;
       if (!family.exact.empty()) marks.push_back("bits of " + join(family.exact) + " demanded");
       if (family.layout == Layout::misaligned) marks.emplace_back("misaligned");
+      if (family.layout == Layout::padded) marks.emplace_back("padded");
       if (!family.isolates.empty()) marks.push_back("beside " + family.isolates);
       fmt::print("  {:<14} {}{}\n", family.name, family.meaning,
                  marks.empty() ? "" : " [" + join(marks) + "]");
@@ -117,11 +118,17 @@ SuitePath default_suite_path() {
   return path;
 }
 
-int list_command(const std::string& what, const std::string& op) {
-  if (!op.empty()) {
-    if (what != "families")
-      throw UsageError(fmt::format("`list {}` takes no op, `list families {}` does", what, op));
-    list_families(op);
+int list_command(const std::string& what, const std::vector<std::string>& of) {
+  if (what == "problems") {
+    if (of.empty()) throw UsageError("`list problems` wants suites or problems");
+    for (const Problem& problem : all_problems(of)) fmt::print("{}\n", str(problem));
+    return kExitGood;
+  }
+  if (!of.empty()) {
+    if (what != "families" || of.size() > 1)
+      throw UsageError(
+          fmt::format("`list {}` takes no op, `list families {}` does", what, of.front()));
+    list_families(of.front());
     return kExitGood;
   }
   bool first = true;

@@ -18,6 +18,8 @@ Examples:
   assay run attnres_smoke --verify-only --backend cpu
   assay run 'attnres_fwd dtype=bf16,f16 N=2:9 T=1,4096 D=2304' --variant 'fused@*' --out results.jsonl
   assay report results.jsonl --format markdown
+  assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
+  assay verify-file DIR --variant theirs --numerics height=64
 
 Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run; 2 wrong usage.)";
 
@@ -29,11 +31,16 @@ int run(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(1);
 
-  std::string list_what, list_op;
+  std::string list_what;
+  std::vector<std::string> list_of;
   CLI::App* list =
       app.add_subcommand("list", "Show the ops, variants, suites or devices that there are");
-  list->add_option("what", list_what, "ops, families, variants, suites or devices (default: all)");
-  list->add_option("op", list_op, "With families: only those of this op")->type_name("OP");
+  list->add_option("what", list_what,
+                   "ops, families, variants, suites or devices (default: all); or problems");
+  list->add_option("of", list_of,
+                   "With families: only those of this op. With problems: the suites and problems "
+                   "whose problems are listed, one a line")
+      ->type_name("NAME");
 
   assay::RunArguments arguments;
   arguments.arguments.assign(argv, argv + argc);
@@ -103,6 +110,64 @@ int run(int argc, char** argv) {
       ->type_name("FILE");
   run->footer(kExamples);
 
+  assay::ExportArguments export_arguments;
+  CLI::App* exporting = app.add_subcommand(
+      "export", "Write the inputs of a problem as .npy files, for other programs to compute from");
+  exporting->add_option("problem", export_arguments.problem, "A problem")->required();
+  exporting
+      ->add_option("--family", export_arguments.family, "Of the inputs (default: the one timed)")
+      ->type_name("NAME");
+  exporting->add_option("--seed", export_arguments.seed, "Of the inputs")
+      ->type_name("S")
+      ->capture_default_str();
+  exporting
+      ->add_option("--to", export_arguments.folder,
+                   "Folder for the files (bf16 widened to f32) and a manifest.json that describes "
+                   "them, the outputs that are wanted and what they cost at least")
+      ->type_name("DIR")
+      ->required();
+  exporting
+      ->add_option("--limit", export_arguments.limit,
+                   "Also measure what the memory of this backend's device can do at the problem's "
+                   "ratio of reads to writes")
+      ->type_name("BACKEND");
+  exporting->add_option("--device", export_arguments.device, "With --limit: as for run")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+
+  assay::VerifyFileArguments file_arguments;
+  file_arguments.arguments.assign(argv, argv + argc);
+  CLI::App* verify_file = app.add_subcommand(
+      "verify-file", "Judge outputs that another program computed from exported inputs");
+  verify_file
+      ->add_option("folders", file_arguments.folders,
+                   "Folders that `assay export` made, of one problem, with outputs as the "
+                   "manifest names them; an output that is missing is not judged")
+      ->type_name("DIR")
+      ->required();
+  verify_file->add_option("--variant", file_arguments.variant, "What computed them, for the record")
+      ->type_name("NAME")
+      ->required();
+  verify_file
+      ->add_option("--numerics", file_arguments.numerics,
+                   "The arithmetic that it declares, as key=value,...: accumulate, probabilities, "
+                   "weights, partials (dtypes: what is rounded to it on the way), height (longest "
+                   "chain of additions of a sum over the hidden dim), rescales, truncates_mix=1 "
+                   "(default: f32 and a running sum)")
+      ->type_name("TEXT");
+  verify_file->add_option("--backend", file_arguments.backend, "Where it ran: cpu or cuda")
+      ->type_name("NAME")
+      ->capture_default_str();
+  verify_file->add_option("--device", file_arguments.device, "Name of the device that it ran on")
+      ->type_name("TEXT");
+  verify_file
+      ->add_option("--check", file_arguments.check,
+                   "Name of the checks: interval, or after_timing for what a timed run left")
+      ->check(CLI::IsMember({"interval", "after_timing"}))
+      ->capture_default_str();
+  verify_file->add_option("--out", file_arguments.out, "Append the record to this file")
+      ->type_name("FILE");
+
   assay::ReportArguments report_arguments;
   CLI::App* report = app.add_subcommand("report", "Make a table of records");
   report->add_option("files", report_arguments.files, "Files of records")->required();
@@ -169,8 +234,10 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? assay::kExitGood : assay::kExitUsage;
   }
   if (worker->parsed()) return assay::worker_main();
-  if (list->parsed()) return assay::list_command(list_what, list_op);
+  if (list->parsed()) return assay::list_command(list_what, list_of);
   if (run->parsed()) return assay::run_command(arguments);
+  if (exporting->parsed()) return assay::export_command(export_arguments);
+  if (verify_file->parsed()) return assay::verify_file_command(file_arguments);
   if (selftest->parsed()) return assay::selftest_command(selftest_arguments);
   return assay::report_command(report_arguments);
 }

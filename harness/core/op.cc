@@ -48,6 +48,12 @@ const Family* Op::find_family(std::string_view family) const {
   return nullptr;
 }
 
+bool Op::is_exact(std::string_view tensor) const {
+  return std::any_of(tensors.begin(), tensors.end(), [&](const TensorDeclaration& declared) {
+    return declared.name == tensor && declared.exact;
+  });
+}
+
 Expected::Expected(std::string name, std::int64_t count)
     : output(std::move(name)),
       size(count),
@@ -71,7 +77,7 @@ bool is_updated(const Op& op, const TensorDeclaration& tensor, const Problem& pr
 
 }  // namespace
 
-std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
+std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem, Layout layout) {
   std::vector<TensorSpec> specs;
   for (const TensorDeclaration& declared : op.tensors) {
     if (!problem.has(declared.name)) continue;
@@ -86,12 +92,28 @@ std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem) {
                          "` has more bytes than 64 bits can count");
     }
     spec.strides.resize(spec.shape.size());
+    constexpr std::int64_t kGap = 32;  // bytes: rows that are aligned to 16 stay so
+    const std::int64_t gap =
+        layout == Layout::padded ? kGap / static_cast<std::int64_t>(size_of(spec.dtype)) : 0;
     std::int64_t stride = 1;
-    for (std::size_t axis = spec.shape.size(); axis-- > 0; stride *= spec.shape[axis])
+    for (std::size_t axis = spec.shape.size(); axis-- > 0;) {
       spec.strides[axis] = stride;
+      stride *= spec.shape[axis];
+      if (axis + 1 == spec.shape.size() && axis > 0) stride += gap;
+    }
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+Cost least_traffic(const Op& op, const Problem& problem) {
+  Cost cost;
+  for (const TensorSpec& spec : tensor_specs(op, problem)) {
+    const auto bytes = static_cast<double>(spec.bytes());
+    if (spec.role != Role::out) cost.bytes_read += bytes;
+    if (spec.role != Role::in) cost.bytes_written += bytes;
+  }
+  return cost;
 }
 
 }  // namespace assay

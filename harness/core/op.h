@@ -34,6 +34,9 @@ struct TensorDeclaration {
   std::string inout_with{};
   // Present only where this optional tensor is: the gradient of one. Empty: by itself.
   std::string present_with{};
+  // An output whose bits every family demands: correctly rounded from its exact value, which is the
+  // reference, with bounds of 0.
+  bool exact = false;
 };
 
 struct OptionSpec {
@@ -45,8 +48,9 @@ struct OptionSpec {
 };
 
 // How the tensors of a run lie in memory. packed: each begins at a multiple of 256 bytes.
-// misaligned: one element later.
-enum class Layout : std::uint8_t { packed, misaligned };
+// misaligned: one element later. padded: between the rows of a tensor (its last axis) lie 32 bytes
+// that nobody may touch.
+enum class Layout : std::uint8_t { packed, misaligned, padded };
 
 // A kind of inputs chosen to make wrong kernels visible.
 struct Family {
@@ -178,10 +182,16 @@ struct Op {
       sensitivities{};
 
   const Family* find_family(std::string_view family) const;  // null: none
+  // Whether every family demands the bits of this tensor.
+  bool is_exact(std::string_view tensor) const;
 };
 
-// The present tensors of a problem: contiguous, row-major. Throws UsageError where a size in bytes
-// overflows 63 bits.
-std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem);
+// The present tensors of a problem, row-major; contiguous but for Layout::padded. Throws UsageError
+// where a size in bytes overflows 63 bits.
+std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem,
+                                     Layout layout = Layout::packed);
+
+// The bytes of a problem's tensors, each read or written once; one that is updated, both.
+Cost least_traffic(const Op& op, const Problem& problem);
 
 }  // namespace assay

@@ -56,6 +56,7 @@ struct Check {
   //   after_timing       the last timed iteration
   //   fresh              fresh contents behind the same pointers, run as when timing
   //   power              whether zeros would pass
+  //   missing            informative: an output that a peer does not compute
   //   twin               informative: how far the cuda and simt builds of one source differ
   // or the kind of a KernelFault.
   std::string kind;

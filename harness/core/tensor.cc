@@ -14,6 +14,21 @@ std::int64_t TensorSpec::bytes() const {
   return elements() * static_cast<std::int64_t>(size_of(dtype));
 }
 
+std::int64_t TensorSpec::span_bytes() const {
+  std::int64_t last = 0;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) last += (shape[axis] - 1) * strides[axis];
+  return (last + 1) * static_cast<std::int64_t>(size_of(dtype));
+}
+
+std::int64_t TensorSpec::row_offset(std::int64_t row) const {
+  std::int64_t offset = 0;
+  for (std::size_t axis = shape.size(); axis-- > 1;) {
+    offset += row % shape[axis - 1] * strides[axis - 1];
+    row /= shape[axis - 1];
+  }
+  return offset;
+}
+
 std::vector<std::int64_t> coordinates(const TensorSpec& spec, std::int64_t index) {
   std::vector<std::int64_t> result(spec.shape.size());
   for (std::size_t axis = spec.shape.size(); axis-- > 0;) {

@@ -21,7 +21,13 @@ struct TensorSpec {
   std::vector<std::int64_t> strides;  // in elements, row-major
 
   std::int64_t elements() const;
-  std::int64_t bytes() const;
+  std::int64_t bytes() const;  // of the elements
+  // From the first to the last element, with what lies between rows.
+  std::int64_t span_bytes() const;
+  std::int64_t row_elements() const { return shape.empty() ? 1 : shape.back(); }
+  // Where row `row` (all that shares every index but the last) begins, in elements.
+  std::int64_t row_offset(std::int64_t row) const;
+  bool is_packed() const { return span_bytes() == bytes(); }
 };
 
 // "[q=0, t=5, d=17]"-style coordinates of a flat row-major index.

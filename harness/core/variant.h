@@ -52,6 +52,7 @@ struct Variant {
   Backend backend = Backend::cpu;
   ArchRange arch{};
   Repeatability repeatability = Repeatability::bitwise;
+  bool strided = false;  // runs where rows lie apart, too (TensorSpec::strides)
 
   // The arithmetic used for this problem. Required.
   std::function<Numerics(const Problem&)> numerics;

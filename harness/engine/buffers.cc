@@ -41,8 +41,9 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
   unsigned char* next = nullptr;  // the end of the tensor before, or the begin of all
   std::string previous;
   if (placement.fence == Fence::none) {
-    const std::int64_t bytes = bytes_needed(variant, problem) +
-                               (placement.layout == Layout::misaligned ? 16 * kAlignment : 0);
+    std::int64_t bytes = bytes_needed(variant, problem) + 16 * kAlignment;  // misaligned
+    for (const TensorSpec& spec : tensor_specs(op_of(problem), problem, placement.layout))
+      bytes += spec.span_bytes() - spec.bytes();
     memory_.push_back(std::make_unique<DeviceMemory>(device, bytes));
     next = static_cast<unsigned char*>(memory_.back()->data());
     device.fill(next, kNaN, bytes);
@@ -66,13 +67,14 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     previous = name;
     return begin;
   };
-  for (TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
+  for (TensorSpec& spec : tensor_specs(op_of(problem), problem, placement.layout)) {
     const std::int64_t offset =
         placement.layout == Layout::misaligned ? static_cast<std::int64_t>(size_of(spec.dtype)) : 0;
-    auto* begin = place(spec.name, spec.bytes(), offset, spec.role != Role::in);
+    auto* begin = place(spec.name, spec.span_bytes(), offset, spec.role != Role::in);
+    if (!spec.is_packed()) spread_.push_back({{spec, begin}, {}});
     if (spec.role == Role::inout) {
-      memory_.push_back(std::make_unique<DeviceMemory>(device, spec.bytes()));
-      updated_.push_back({spec.name, begin, memory_.back()->data(), spec.bytes()});
+      memory_.push_back(std::make_unique<DeviceMemory>(device, spec.span_bytes()));
+      updated_.push_back({spec.name, begin, memory_.back()->data(), spec.span_bytes()});
     }
     buffers_.tensors.add({std::move(spec), begin});
   }
@@ -87,7 +89,27 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
   launch_ = variant.prepare(problem, buffers_);
 }
 
+// What was written between the rows of a tensor; empty: nothing.
+std::string BufferSet::broken_gap(const TensorView& tensor) const {
+  const TensorSpec& spec = tensor.spec;
+  const auto size = static_cast<std::int64_t>(size_of(spec.dtype));
+  std::vector<unsigned char> image(static_cast<std::size_t>(spec.span_bytes()));
+  device_->download(image.data(), tensor.data, spec.span_bytes());
+  const std::int64_t rows = spec.elements() / spec.row_elements();
+  for (std::int64_t row = 0; row + 1 < rows; ++row) {
+    const std::int64_t end = (spec.row_offset(row) + spec.row_elements()) * size;
+    for (std::int64_t at = end; at < spec.row_offset(row + 1) * size; ++at) {
+      if (image[static_cast<std::size_t>(at)] != guard_byte_)
+        return "byte " + std::to_string(at - end) + " after row " + std::to_string(row) + " of " +
+               spec.name + ", between two rows, was overwritten";
+    }
+  }
+  return "";
+}
+
 std::string BufferSet::broken_guard() const {
+  for (const Spread& spread : spread_)
+    if (const std::string broken = broken_gap(spread.tensor); !broken.empty()) return broken;
   std::vector<unsigned char> bytes;
   for (const Guard& guard : guards_) {
     bytes.resize(static_cast<std::size_t>(guard.bytes));
@@ -108,9 +130,33 @@ std::string BufferSet::broken_guard() const {
 }
 
 void BufferSet::upload(const Tensors& inputs) {
-  for (const TensorView& input : inputs)
-    device_->upload(buffers_[input.spec.name].data, input.data, input.spec.bytes());
+  for (const TensorView& input : inputs) {
+    const TensorView& to = buffers_[input.spec.name];
+    if (to.spec.is_packed()) {
+      device_->upload(to.data, input.data, input.spec.bytes());
+      continue;
+    }
+    const auto spread = std::find_if(spread_.begin(), spread_.end(), [&](const Spread& s) {
+      return s.tensor.spec.name == input.spec.name;
+    });
+    const auto* begin = static_cast<const std::byte*>(input.data);
+    spread->rows.assign(begin, begin + input.spec.bytes());
+    lay_out(*spread);
+  }
   for (const Updated& tensor : updated_) device_->copy(tensor.original, tensor.data, tensor.bytes);
+}
+
+// Rows, with poison between them; poison alone where nothing was uploaded.
+void BufferSet::lay_out(const Spread& spread) {
+  const TensorSpec& spec = spread.tensor.spec;
+  const auto size = static_cast<std::int64_t>(size_of(spec.dtype));
+  const std::int64_t row_bytes = spec.row_elements() * size;
+  std::vector<std::byte> image(static_cast<std::size_t>(spec.span_bytes()),
+                               static_cast<std::byte>(guard_byte_));
+  for (std::int64_t at = 0; at < static_cast<std::int64_t>(spread.rows.size()); at += row_bytes)
+    std::memcpy(image.data() + spec.row_offset(at / row_bytes) * size, spread.rows.data() + at,
+                static_cast<std::size_t>(row_bytes));
+  device_->upload(spread.tensor.data, image.data(), spec.span_bytes());
 }
 
 std::string BufferSet::changed_input(const Tensors& inputs) const {
@@ -118,12 +164,17 @@ std::string BufferSet::changed_input(const Tensors& inputs) const {
   std::vector<unsigned char> bytes;
   for (const TensorView& input : inputs) {
     if (input.spec.role != Role::in) continue;
+    const TensorView& tensor = buffers_[input.spec.name];
     const auto* want = static_cast<const unsigned char*>(input.data);
-    const auto* device = static_cast<const unsigned char*>(buffers_[input.spec.name].data);
-    for (std::int64_t at = 0; at < input.spec.bytes(); at += kChunk) {
-      const std::int64_t count = std::min(kChunk, input.spec.bytes() - at);
+    // A tensor whose rows lie apart is small, and comes whole.
+    const std::int64_t chunk = tensor.spec.is_packed() ? kChunk : input.spec.bytes();
+    for (std::int64_t at = 0; at < input.spec.bytes(); at += chunk) {
+      const std::int64_t count = std::min(chunk, input.spec.bytes() - at);
       bytes.resize(static_cast<std::size_t>(count));
-      device_->download(bytes.data(), device + at, count);
+      if (tensor.spec.is_packed())
+        device_->download(bytes.data(), static_cast<const unsigned char*>(tensor.data) + at, count);
+      else
+        download({input.spec, bytes.data()});
       if (std::memcmp(bytes.data(), want + at, bytes.size()) == 0) continue;
       const auto differ = std::mismatch(bytes.begin(), bytes.end(), want + at);
       const std::int64_t byte = at + (differ.first - bytes.begin());
@@ -144,15 +195,29 @@ void BufferSet::copy_inputs_from(const BufferSet& other) {
 
 void BufferSet::poison(unsigned char byte) {
   for (const TensorView& tensor : buffers_.tensors)
-    if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.bytes());
+    if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.span_bytes());
   if (restore()) (*restore())(device_->stream());
   if (workspace_bytes_ > 0) device_->fill(buffers_.workspace, byte, workspace_bytes_);
   for (const Guard& guard : guards_) device_->fill(guard.begin, byte, guard.bytes);
   guard_byte_ = byte;
+  for (const Spread& spread : spread_)
+    if (readable(spread.tensor.spec)) lay_out(spread);
+  if (!spread_.empty())  // with the new bytes between rows
+    for (const Updated& tensor : updated_)
+      device_->copy(tensor.original, tensor.data, tensor.bytes);
 }
 
 void BufferSet::download(const TensorView& host) const {
-  device_->download(host.data, buffers_[host.spec.name].data, host.spec.bytes());
+  const TensorView& from = buffers_[host.spec.name];
+  if (from.spec.is_packed()) return device_->download(host.data, from.data, host.spec.bytes());
+  const auto size = static_cast<std::int64_t>(size_of(host.spec.dtype));
+  const std::int64_t row_bytes = from.spec.row_elements() * size;
+  std::vector<std::byte> image(static_cast<std::size_t>(from.spec.span_bytes()));
+  device_->download(image.data(), from.data, from.spec.span_bytes());
+  for (std::int64_t at = 0; at < host.spec.bytes(); at += row_bytes)
+    std::memcpy(static_cast<std::byte*>(host.data) + at,
+                image.data() + from.spec.row_offset(at / row_bytes) * size,
+                static_cast<std::size_t>(row_bytes));
 }
 
 void BufferSet::peek(const TensorView& host, std::int64_t bytes) const {

@@ -59,6 +59,15 @@ class BufferSet {
   };
   std::vector<Guard> guards_;
   unsigned char guard_byte_ = 0;
+  // A tensor whose rows lie apart: what was uploaded, row by row, to be laid out again with each
+  // poison.
+  struct Spread {
+    TensorView tensor;  // device
+    std::vector<std::byte> rows;
+  };
+  std::vector<Spread> spread_;
+  void lay_out(const Spread& spread);
+  std::string broken_gap(const TensorView& tensor) const;
   struct Updated {  // a tensor that is updated in place, and what was uploaded
     std::string name;
     void* data;

@@ -6,7 +6,7 @@
 
 namespace assay {
 
-std::string contract_error(const Expected& expected, const Numerics& numerics,
+std::string contract_error(const Expected& expected, const Numerics& numerics, bool exact,
                            const TensorSpec* spec) {
   // The reference itself is rounded to fp64.
   const double unit = unit_roundoff(numerics.accumulate) * (1 - 0x1p-40);
@@ -14,11 +14,12 @@ std::string contract_error(const Expected& expected, const Numerics& numerics,
     const double value = expected.value[static_cast<std::size_t>(i)];
     const double bound = expected.bound[static_cast<std::size_t>(i)];
     if (!std::isfinite(value)) continue;
-    const char* what = std::isnan(bound) ? "is not a number"
-                       : bound < 0       ? "is negative"
-                       : bound < unit * std::abs(value)
-                           ? "is smaller than one rounding of the accumulator"
-                           : nullptr;
+    const char* what =
+        std::isnan(bound) ? "is not a number"
+        : bound < 0       ? "is negative"
+        : exact           ? (bound > 0 ? "is not 0, and the output is declared exact" : nullptr)
+        : bound < unit * std::abs(value) ? "is smaller than one rounding of the accumulator"
+                                         : nullptr;
     if (!what) continue;
     std::string place;
     if (spec)

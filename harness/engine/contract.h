@@ -10,8 +10,9 @@ namespace assay {
 
 // The first bound that can't be right: NaN, negative, or smaller than one rounding of the declared
 // accumulator, where the value is a number; empty: none. "O[0, 3, 17]: …" with the output's spec,
-// else the flat index. For outputs that no family demands exactly.
-std::string contract_error(const Expected& expected, const Numerics& numerics,
+// else the flat index. `exact`: the output is declared so, and its bounds must be 0. Not for
+// outputs that a single family demands exactly.
+std::string contract_error(const Expected& expected, const Numerics& numerics, bool exact,
                            const TensorSpec* spec = nullptr);
 
 }  // namespace assay

@@ -6,8 +6,8 @@
 
 #include "harness/core/black_box.h"
 #include "harness/core/registry.h"
+#include "harness/engine/judge.h"
 #include "harness/engine/statistics.h"
-#include "harness/engine/verify.h"
 
 namespace assay {
 namespace {
@@ -72,7 +72,7 @@ Timing measure_cold(const Problem& problem, const Variant& variant, Device& devi
     device.synchronize();
   }
 
-  for (BufferSet* set : sets) set->poison(Verifier::kPoisons[0]);
+  for (BufferSet* set : sets) set->poison(kPoisons[0]);
 
   // What is updated in place is restored half a rotation before it is used, so that it is out of
   // the cache by then.

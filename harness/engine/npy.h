@@ -1,4 +1,5 @@
-// Tensors as files that NumPy reads (format 1.0 of .npy): bf16, which NumPy lacks, widened to f32.
+// Tensors as files that NumPy reads and writes (format .npy): bf16, which NumPy lacks, widened to
+// f32.
 #pragma once
 
 #include <filesystem>
@@ -12,5 +13,9 @@ namespace assay {
 void write_npy(const std::filesystem::path& file, const TensorSpec& spec, const void* data);
 void write_npy(const std::filesystem::path& file, const TensorSpec& spec,
                std::span<const double> values);  // of that shape
+
+// Reads what write_npy would write for `spec` into host memory. Throws UsageError where the file is
+// of another shape or type, is cut off, or holds values that the dtype does not have.
+void read_npy(const std::filesystem::path& file, const TensorSpec& spec, void* data);
 
 }  // namespace assay

@@ -93,7 +93,9 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
       op_of(problem).reference(made_by(problem, family), from->tensors, numerics));
   if (op_of(problem).find_family(family)->exact.empty()) {
     for (const Expected& output : *made) {
-      if (const std::string wrong = contract_error(output, numerics); !wrong.empty())
+      if (const std::string wrong =
+              contract_error(output, numerics, op_of(problem).is_exact(output.output));
+          !wrong.empty())
         throw std::logic_error("the contract of " + problem.op + " is wrong: " + wrong);
     }
   }

@@ -68,11 +68,13 @@ std::vector<const Family*> families_of(const Case& job, const RunOptions& option
     if (const std::string why = named->inapplicable ? named->inapplicable(job.problem) : "";
         !why.empty())
       throw UsageError(fmt::format("family {}: {}", named->name, why));
-    return {named};
+    return {named};  // see why_unsupported
   }
   std::vector<const Family*> all;
   for (const Family& family : op.families)
-    if (!family.inapplicable || family.inapplicable(job.problem).empty()) all.push_back(&family);
+    if ((!family.inapplicable || family.inapplicable(job.problem).empty()) &&
+        (family.layout != Layout::padded || job.variant->strided))
+      all.push_back(&family);
   if (is_small(job, options)) return all;
   std::vector<const Family*> further;  // without those that need buffers of their own
   for (std::size_t i = 1; i < all.size(); ++i)
@@ -117,6 +119,22 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     verifier.verify_fences(timed, options.seed);
   record.checks = std::move(verifier.checks());
   judge_checks(record);
+}
+
+// Why the case can't be run, or an empty text.
+std::string why_unsupported(const Case& job) {
+  const Variant& variant = *job.variant;
+  const int arch = job.device->info().arch;
+  const bool has_arch = job.device->info().backend != Backend::cpu;
+  if (has_arch && (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)))
+    return fmt::format(
+        "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
+        variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
+        arch / 10.0);
+  if (!job.problem.family.empty() && !variant.strided &&
+      op_of(job.problem).find_family(job.problem.family)->layout == Layout::padded)
+    return "rows must be contiguous: it knows no strides";
+  return variant.unsupported ? variant.unsupported(job.problem) : "";
 }
 
 std::string repro_line(const Job& job, const RunOptions& options) {
@@ -184,17 +202,7 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
     if (!job.device->lost().empty())
       throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
     record.numerics = str(variant.numerics(job.problem));
-    const int arch = job.device->info().arch;
-    const bool has_arch = job.device->info().backend != Backend::cpu;
-    if (has_arch &&
-        (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch))) {
-      record.status = Status::unsupported;
-      record.reason = fmt::format(
-          "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
-          variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
-          arch / 10.0);
-    } else if (const std::string why = variant.unsupported ? variant.unsupported(job.problem) : "";
-               !why.empty()) {
+    if (const std::string why = why_unsupported(job); !why.empty()) {
       record.status = Status::unsupported;
       record.reason = why;
     } else {

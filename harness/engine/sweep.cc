@@ -25,6 +25,20 @@ std::vector<Backend> usable_backends(const std::vector<std::string>& globs) {
   return result;
 }
 
+void require_known(const std::string& glob) {
+  std::vector<std::string> names;
+  for (const Variant* variant : variants()) {
+    if (matches(*variant, glob)) return;
+    const std::string known = glob.find('/') != std::string::npos   ? variant->id()
+                              : glob.find('@') != std::string::npos ? variant->bare_name()
+                                                                    : variant->name;
+    if (std::find(names.begin(), names.end(), known) == names.end()) names.push_back(known);
+  }
+  throw UsageError(fmt::format("no variant matches `{}`{}", glob, suggestion(glob, names)));
+}
+
+}  // namespace
+
 DeviceInfo choose_device(Backend backend, int index) {
   Platform* platform = find_platform(backend);
   if (!platform) {
@@ -45,20 +59,6 @@ DeviceInfo choose_device(Backend backend, int index) {
         count == 1 ? "only device 0" : fmt::format("devices 0 to {}", count - 1)));
   return devices[static_cast<std::size_t>(chosen)];
 }
-
-void require_known(const std::string& glob) {
-  std::vector<std::string> names;
-  for (const Variant* variant : variants()) {
-    if (matches(*variant, glob)) return;
-    const std::string known = glob.find('/') != std::string::npos   ? variant->id()
-                              : glob.find('@') != std::string::npos ? variant->bare_name()
-                                                                    : variant->name;
-    if (std::find(names.begin(), names.end(), known) == names.end()) names.push_back(known);
-  }
-  throw UsageError(fmt::format("no variant matches `{}`{}", glob, suggestion(glob, names)));
-}
-
-}  // namespace
 
 Plan make_plan(const std::vector<Problem>& problems, const Selection& selection) {
   for (const std::string& glob : selection.globs) require_known(glob);

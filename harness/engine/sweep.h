@@ -22,6 +22,9 @@ struct Plan {
   std::vector<DeviceInfo> devices;
 };
 
+// One device of a backend; negative: its first. Throws UsageError where there is none.
+DeviceInfo choose_device(Backend backend, int index);
+
 // Pairs every problem with every selected variant. Throws UsageError for a
 // glob without a variant, a backend or device that is not there, or when nothing matches: an empty
 // sweep must not look like a success.

@@ -14,9 +14,9 @@
 
 #include "harness/backend/backend.h"
 #include "harness/core/record.h"
-#include "harness/engine/bias.h"
 #include "harness/engine/buffers.h"
 #include "harness/engine/interval.h"
+#include "harness/engine/judge.h"
 #include "harness/engine/oracle.h"
 
 namespace assay {
@@ -63,11 +63,9 @@ class Verifier {
   // Other inputs behind the same pointers, run the way it is timed.
   void verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed);
 
-  // Over all that was judged: a check `power` with status mistrusted for each output that zeros
-  // would have passed for (zeros_would_pass; with 16-bit roundings declared, without the families
-  // in which that is most so, up to three in four), and a check `bias` for each output.
-  void judge_power();
-  void judge_bias();
+  // Over all that was judged; see Judge.
+  void judge_power() { add_checks(judge_.judge_power()); }
+  void judge_bias() { add_checks(judge_.judge_bias()); }
 
   // The set that all runs but the derived and the misplaced ones share.
   BufferSet& set();
@@ -75,59 +73,28 @@ class Verifier {
   std::vector<Check>& checks() { return checks_; }
   bool passed() const;
 
-  // The two fillings: NaN in every float format, and a large finite value in every one (1.3e36,
-  // f16: 6.1e4).
-  static constexpr unsigned char kPoisons[] = {0xff, 0x7b};
-
  private:
-  struct Power {  // elements whose reference is not 0, and those of them for which 0 would pass
-    std::int64_t nonzero = 0, zero_accepted = 0;
-
-    double share() const {
-      return nonzero > 0 ? static_cast<double>(zero_accepted) / static_cast<double>(nonzero) : 0;
-    }
-    bool zeros_pass() const { return zeros_would_pass(zero_accepted, nonzero); }
-    void operator+=(const Power& other) {
-      nonzero += other.nonzero;
-      zero_accepted += other.zero_accepted;
-    }
-    void operator-=(const Power& other) {
-      nonzero -= other.nonzero;
-      zero_accepted -= other.zero_accepted;
-    }
-  };
   struct Output {  // host copies
     TensorView now, before;
     std::unique_ptr<std::byte[]> storage[2];
-    std::map<std::string, Power> power;  // by family
-    std::int64_t elements = 0;           // that had a say in the bias test
-  };
-  // Which inputs a run is on; what checks name.
-  struct Subject {
-    const Family* family;
-    std::uint64_t seed;
   };
   using Outputs = std::vector<Output>;
 
   static Outputs make_outputs(const Op& op, const Problem& problem);
+  static std::vector<TensorView> written(const Outputs& outputs);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
            Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");
   void judge_outputs(const std::string& kind, Subject subject);
-  void judge_outputs(const std::string& kind, const std::string& label, Subject subject,
-                     Outputs& outputs, const std::vector<Expected>& expected);
-  void estimate_bias(Subject subject);
   void compare_twins(Subject subject);
   // The bits of `now` against those of `before`.
   void compare_runs(const std::string& kind, const std::string& how, Subject subject);
   void verify_isolation(BufferSet& set, Subject subject);
   void verify_stream(Subject subject);
   void launch_as_timed(const std::string& kind, BufferSet& set, Subject subject);
-  void dump(Subject subject, const std::vector<Expected>& expected);
+  void dump(Subject subject);
   Check& add_check(const std::string& kind, Subject subject, const std::string& output);
+  bool add_checks(std::vector<Check> checks);  // whether all of them passed
   void fail(const std::string& kind, Subject subject, const std::string& reason);
-  std::vector<std::string> axes(const TensorSpec& spec) const;
-  int batch_axis(const TensorSpec& spec) const;  // -1: has none
-  std::string place(const TensorSpec& spec, std::int64_t index) const;
   const std::string& deal_schedule(std::uint64_t seed);
   bool repeats() const { return variant_.repeatability != Repeatability::order_dependent; }
 
@@ -141,7 +108,7 @@ class Verifier {
   std::size_t dealt_ = 0;               // schedules so far
   std::optional<BufferSet> set_;
   Outputs outputs_;
-  BiasTest bias_;
+  Judge judge_;
   bool dumped_ = false;
   bool hung_ = false;  // once is enough: nothing else is run
   std::vector<Check> checks_;

@@ -94,7 +94,8 @@ void Verifier::verify_relations(const Family& usual, std::uint64_t seed) {
     set.upload(derived.tensors);
     Outputs outputs = make_outputs(op_, problem);
     if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
-    judge_outputs("relation/" + relation.name, relation.name + ": ", subject, outputs, expected);
+    add_checks(judge_.judge_derived("relation/" + relation.name, relation.name + ": ", subject,
+                                    written(outputs), expected));
   }
 }
 
@@ -116,7 +117,7 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
   const Inputs derived = allocate_inputs(op_, problem);
   for (const TensorView& tensor : derived.tensors) {
     const TensorView& whole = original->tensors[tensor.spec.name];
-    const int axis = batch_axis(tensor.spec);
+    const int axis = batch_axis(op_, tensor.spec);
     if (axis < 0)
       std::memcpy(tensor.data, whole.data, static_cast<std::size_t>(whole.spec.bytes()));
     else
@@ -128,7 +129,7 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
   if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     const TensorSpec& spec = outputs[o].now.spec;
-    const int axis = batch_axis(spec);
+    const int axis = batch_axis(op_, spec);
     if (axis < 0) continue;
     // What the whole batch gave for these slices.
     gather(outputs_[o].now, outputs[o].before, axis, chosen);
@@ -143,7 +144,7 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
     check.reason = fmt::format(
         "{} = {:.9g} where {}={} holds what is {} of {} otherwise, {:.9g} there: the variant "
         "declares batch invariance",
-        place(spec, *index), value_at(spec, outputs[o].now.data, *index), op_.batch_dim,
+        place(op_, spec, *index), value_at(spec, outputs[o].now.data, *index), op_.batch_dim,
         chosen.size(), slice, length, value_at(spec, outputs[o].before.data, *index));
   }
 }
@@ -172,7 +173,7 @@ void Verifier::verify_isolation(BufferSet& set, Subject subject) {
     if (first < 0) continue;
     check.status = Status::failed;
     check.reason = fmt::format("{} = {:.9g} beside a NaN in another slice of {}, {:.9g} without it",
-                               place(spec, first), value_at(spec, output.before.data, first),
+                               place(op_, spec, first), value_at(spec, output.before.data, first),
                                op_.batch_dim, value_at(spec, output.now.data, first));
   }
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "harness/core/variant.h"
-#include "kernels/device/any_dtype.h"
+#include "kernels/device/rows.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd {
 
@@ -28,16 +28,6 @@ struct Arguments {
   }
 };
 
-inline AnyInput input(const Buffers& buffers, std::string_view name) {
-  const TensorView* view = buffers.find(name);
-  return view ? AnyInput{view->data, view->spec.dtype} : AnyInput{};
-}
-
-inline AnyOutput output(const Buffers& buffers, std::string_view name) {
-  const TensorView& view = buffers[name];
-  return {view.data, view.spec.dtype};
-}
-
 template <class T>
 Arguments<T> arguments(const Problem& p, const Buffers& buffers) {
   Arguments<T> a = {};
@@ -54,7 +44,7 @@ Arguments<T> arguments(const Problem& p, const Buffers& buffers) {
   a.aligned = a.dim % kVectorSize<T> == 0;
   for (const void* data :
        {static_cast<const void*>(a.v), a.w.data, a.g.data, static_cast<const void*>(a.o.data)}) {
-    a.aligned = a.aligned && reinterpret_cast<std::uintptr_t>(data) % sizeof(Vector) == 0;
+    a.aligned = a.aligned && is_vector_aligned(data);
   }
   return a;
 }
@@ -67,8 +57,5 @@ inline std::string too_large(const Problem& p) {
   }
   return "";
 }
-
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
 }  // namespace assay::ASSAY_TWIN::attnres_fwd

@@ -98,7 +98,7 @@ ASSAY_VARIANT(fused){
       return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
         using T = typename decltype(type)::type;
         return [a = Arguments(p, b), chunk = chunk_rows(p), floats = scratch_floats(p)](Stream) {
-          run_simd<FoldWeights<T>>(&a);
+          fold_weights<T>(a);
           parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
             run_simd<Fused<T>>(&a, chunk, begin, end, a.scratch + part * floats);
           });

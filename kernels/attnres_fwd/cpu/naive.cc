@@ -66,7 +66,7 @@ template <class T>
 void launch(const Arguments& a) {
   float* r = a.scratch;
   float* l = r + a.blocks * a.tokens;
-  run_simd<FoldWeights<T>>(&a);
+  fold_weights<T>(a);
   parallel_for(a.blocks * a.tokens, 1,
                [&](std::int64_t begin, std::int64_t end) { run_simd<Norm<T>>(&a, r, begin, end); });
   parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -1,4 +1,4 @@
-// What the cpu kernels of attnres_fwd do with rows of V: score them against queries, mix them. Rows
+// What the cpu kernels of attnres_fwd do with rows of V beside scoring them: softmaxes, mixes. Rows
 // are `stride` elements apart and `dim` long; fp32 scratch is in the pair order of V's dtype
 // (cpu_simd.h) and padded_dim(dim) long.
 #pragma once
@@ -9,102 +9,9 @@
 #include <limits>
 
 #include "kernels/attnres_fwd/cpu/arguments.h"
-#include "kernels/device/cpu_simd.h"
+#include "kernels/device/cpu_rows.h"
 
 namespace assay::cpu {
-
-// Independent fp32 running sums in each of score_rows' results. (There are twice as many, whose
-// halves are added once in two to sixteen steps.)
-inline int score_lanes() { return simd_width(best_isa()); }
-
-// `count` columns from `row` on, as if there were kCount: in place, or in a copy with zeros behind,
-// so that one piece of code does whole and partial columns.
-template <int kCount, class T>
-ASSAY_INLINE const T* padded_columns(const T* row, std::int64_t count, T* copy) {
-  if (count >= kCount) return row;
-  for (std::int64_t i = 0; i < kCount; ++i) copy[i] = i < count ? row[i] : T{};
-  return copy;
-}
-
-// Columns that score_rows takes of one row before it goes to the next: 256 bytes.
-template <class T>
-constexpr int kSegment = 256 / static_cast<int>(sizeof(T));
-
-// Adds a segment of kRows rows, of which `count` columns are left, to their sums: v² (if kSquares)
-// and c_q v for each query, one register each.
-template <Isa isa, int kRows, int kQueries, bool kSquares, class T>
-ASSAY_INLINE void score_segment(const T* v, std::int64_t stride, std::int64_t count, const float* c,
-                                std::int64_t padded, Floats<isa> (*sums)[kQueries + 1]) {
-  T copy[kRows][kSegment<T>];
-  const T* row[kRows];
-  Pair<isa> acc[kRows][kQueries + 1];
-  unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
-    row[r] = padded_columns<kSegment<T>>(v + r * stride, count, copy[r]);
-    unroll<kQueries + 1>(
-        [&](auto q) ASSAY_INLINE_LAMBDA { acc[r][q] = Pair<isa>{sums[r][q], Floats<isa>{}}; });
-  });
-  unroll<kSegment<T> / kPair<isa>>([&](auto i) ASSAY_INLINE_LAMBDA {
-    constexpr int kAt = i * kPair<isa>;
-    Pair<isa> x[kRows];
-    unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
-      x[r] = load<isa>(row[r] + kAt);
-      if constexpr (kSquares) multiply_add(acc[r][kQueries], x[r], x[r]);
-    });
-    unroll<kQueries>([&](auto q) ASSAY_INLINE_LAMBDA {
-      const Pair<isa> y = load<isa>(c + q * padded + kAt);
-      unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA { multiply_add(acc[r][q], x[r], y); });
-    });
-  });
-  unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
-    unroll<kQueries + 1>([&](auto q)
-                             ASSAY_INLINE_LAMBDA { sums[r][q] = acc[r][q].a + acc[r][q].b; });
-  });
-}
-
-// squares[r] = Σ_d v² (if kSquares), dots[r][q] = Σ_d c_q v for `rows` rows and kQueries queries.
-// Up to 16 rows advance together, a segment of each at a time: from memory that keeps more
-// prefetchers busy than row after row does, and is 1.7 times as fast.
-template <class T, int kQueries, bool kSquares>
-struct ScoreRows {
-  template <Isa isa>
-  static ASSAY_INLINE void run(const T* v, std::int64_t rows, std::int64_t stride, std::int64_t dim,
-                               const float* c, float* squares, float* dots) {
-    constexpr std::int64_t kBatch = 16;
-    constexpr int kTile = isa == Isa::avx512 && kQueries > 1 ? 2 : 1;  // rows that share c
-    const std::int64_t padded = padded_dim(dim);
-    for (std::int64_t first = 0; first < rows; first += kBatch) {
-      const std::int64_t batch = std::min(kBatch, rows - first);
-      Floats<isa> sums[kBatch][kQueries + 1] = {};
-      for (std::int64_t d = 0; d < dim; d += kSegment<T>) {
-        const T* at = v + first * stride + d;
-        std::int64_t r = 0;
-        for (; r + kTile <= batch; r += kTile) {
-          score_segment<isa, kTile, kQueries, kSquares>(at + r * stride, stride, dim - d, c + d,
-                                                        padded, sums + r);
-        }
-        if (kTile > 1 && r < batch) {
-          score_segment<isa, 1, kQueries, kSquares>(at + r * stride, stride, dim - d, c + d, padded,
-                                                    sums + r);
-        }
-      }
-      for (std::int64_t r = 0; r < batch; ++r) {
-        if constexpr (kSquares) squares[first + r] = sum<isa>(sums[r][kQueries]);
-        for (int q = 0; q < kQueries; ++q) dots[(first + r) * kQueries + q] = sum<isa>(sums[r][q]);
-      }
-    }
-  }
-};
-
-template <Isa isa, int kQueries, bool kSquares = true, class T>
-ASSAY_INLINE void score_rows(const T* v, std::int64_t rows, std::int64_t stride, std::int64_t dim,
-                             const float* c, float* squares, float* dots) {
-  call_simd<ScoreRows<T, kQueries, kSquares>, isa>(v, rows, stride, dim, c, squares, dots);
-}
-
-// r of l = r v·c: 1/√(mean v² + eps).
-ASSAY_INLINE float rms_reciprocal(float squares, std::int64_t dim, double eps) {
-  return static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(dim) + eps));
-}
 
 // What a softmax over some rows has come to.
 struct Softmax {

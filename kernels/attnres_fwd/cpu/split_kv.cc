@@ -115,7 +115,7 @@ template <class T>
 void launch(const Arguments& a, std::int64_t splits, std::int64_t rows) {
   float* max = a.scratch + rows * padded_dim(a.dim);
   const Partials partials = {splits, a.scratch, max, max + rows};
-  run_simd<FoldWeights<T>>(&a);
+  fold_weights<T>(a);
   parallel_for(a.tokens * splits, 1, [&](std::int64_t begin, std::int64_t end) {
     run_simd<Part<T>>(&a, partials, begin, end);
   });

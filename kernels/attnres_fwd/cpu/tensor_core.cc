@@ -157,7 +157,7 @@ ASSAY_VARIANT(tensor_core){
       return dispatch(p.dtype_of("V"), [&](auto type) -> Launch {
         using T = typename decltype(type)::type;
         return [a = Arguments(p, b), tile = tile_tokens(p), floats = panel_floats(p)](Stream) {
-          run_simd<FoldWeights<T>>(&a);
+          fold_weights<T>(a);
           parallel_for(a.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
             run_simd<Gemm<T>>(&a, tile, begin, end, a.scratch + part * floats);
           });

@@ -1,0 +1,168 @@
+// What cpu kernels do with rows of D elements: fold weights, score rows against them, norms. Rows
+// are `stride` elements apart and `dim` long; fp32 scratch is in the pair order of the rows' dtype
+// (cpu_simd.h) and padded_dim(dim) long.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "harness/core/convert.h"
+#include "harness/core/variant.h"
+#include "kernels/device/cpu_simd.h"
+
+namespace assay::cpu {
+
+// To whole columns of the widest mix (4 pairs of 16 floats, see rows.h).
+constexpr std::int64_t padded_dim(std::int64_t dim) { return (dim + 127) / 128 * 128; }
+
+inline Workspace workspace_of(std::int64_t floats) {
+  return {floats * static_cast<std::int64_t>(sizeof(float))};
+}
+
+// Non-temporal stores pay for whole cache lines, and where the data outgrows a core's share of the
+// cache anyway.
+inline bool goes_past_cache(const TensorView& rows, std::int64_t bytes_of_all) {
+  constexpr std::int64_t kOutgrows = 16 << 20;
+  return rows.spec.shape.back() * static_cast<std::int64_t>(size_of(rows.spec.dtype)) % 64 == 0 &&
+         reinterpret_cast<std::uintptr_t>(rows.data) % 64 == 0 && bytes_of_all >= kOutgrows;
+}
+
+// Elements [at, at + count) of a vector of any dtype, in the pair order of Order; 0 beyond.
+template <Isa isa, class Order>
+ASSAY_INLINE Pair<isa> load_as(const TensorView& x, std::int64_t at, std::int64_t count) {
+  switch (x.spec.dtype) {
+    case DType::f16:
+      return reorder<isa, f16, Order>(load_part<isa>(x.as<const f16>() + at, count));
+    case DType::bf16:
+      return reorder<isa, bf16, Order>(load_part<isa>(x.as<const bf16>() + at, count));
+    case DType::f32:
+      break;
+  }
+  return reorder<isa, float, Order>(load_part<isa>(x.as<const float>() + at, count));
+}
+
+// c = w⊙g (queries, padded_dim) in the pair order of V, 0 in the padding. A null g is all ones.
+template <class V>
+struct FoldWeights {
+  template <Isa isa>
+  static ASSAY_INLINE void run(const TensorView* w, const TensorView* g, std::int64_t queries,
+                               std::int64_t dim, float* to) {
+    const std::int64_t padded = padded_dim(dim);
+    for (std::int64_t q = 0; q < queries; ++q) {
+      for (std::int64_t d = 0; d < padded; d += kPair<isa>) {
+        const std::int64_t at = q * dim + d;
+        const std::int64_t count = std::clamp<std::int64_t>(dim - d, 0, kPair<isa>);
+        Pair<isa> c = count > 0 ? load_as<isa, V>(*w, at, count) : Pair<isa>{};
+        if (g && count > 0) {
+          const Pair<isa> y = load_as<isa, V>(*g, at, count);
+          c = {c.a * y.a, c.b * y.b};
+        }
+        store(to + q * padded + d, c);
+      }
+    }
+  }
+};
+
+// x, rounded to the tensor's dtype, as its element `at`.
+inline void put(const TensorView& to, std::int64_t at, float x) {
+  dispatch(to.spec.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    to.as<T>()[at] = narrow<T>(x);
+  });
+}
+
+// Independent fp32 running sums in each of score_rows' results. (There are twice as many, whose
+// halves are added once in two to sixteen steps.)
+inline int score_lanes() { return simd_width(best_isa()); }
+
+// `count` columns from `row` on, as if there were kCount: in place, or in a copy with zeros behind,
+// so that one piece of code does whole and partial columns.
+template <int kCount, class T>
+ASSAY_INLINE const T* padded_columns(const T* row, std::int64_t count, T* copy) {
+  if (count >= kCount) return row;
+  for (std::int64_t i = 0; i < kCount; ++i) copy[i] = i < count ? row[i] : T{};
+  return copy;
+}
+
+// Columns that score_rows takes of one row before it goes to the next: 256 bytes.
+template <class T>
+constexpr int kSegment = 256 / static_cast<int>(sizeof(T));
+
+// Adds a segment of kRows rows, of which `count` columns are left, to their sums: v² (if kSquares)
+// and c_q v for each query, one register each.
+template <Isa isa, int kRows, int kQueries, bool kSquares, class T>
+ASSAY_INLINE void score_segment(const T* v, std::int64_t stride, std::int64_t count, const float* c,
+                                std::int64_t padded, Floats<isa> (*sums)[kQueries + 1]) {
+  T copy[kRows][kSegment<T>];
+  const T* row[kRows];
+  Pair<isa> acc[kRows][kQueries + 1];
+  unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
+    row[r] = padded_columns<kSegment<T>>(v + r * stride, count, copy[r]);
+    unroll<kQueries + 1>(
+        [&](auto q) ASSAY_INLINE_LAMBDA { acc[r][q] = Pair<isa>{sums[r][q], Floats<isa>{}}; });
+  });
+  unroll<kSegment<T> / kPair<isa>>([&](auto i) ASSAY_INLINE_LAMBDA {
+    constexpr int kAt = i * kPair<isa>;
+    Pair<isa> x[kRows];
+    unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
+      x[r] = load<isa>(row[r] + kAt);
+      if constexpr (kSquares) multiply_add(acc[r][kQueries], x[r], x[r]);
+    });
+    unroll<kQueries>([&](auto q) ASSAY_INLINE_LAMBDA {
+      const Pair<isa> y = load<isa>(c + q * padded + kAt);
+      unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA { multiply_add(acc[r][q], x[r], y); });
+    });
+  });
+  unroll<kRows>([&](auto r) ASSAY_INLINE_LAMBDA {
+    unroll<kQueries + 1>([&](auto q)
+                             ASSAY_INLINE_LAMBDA { sums[r][q] = acc[r][q].a + acc[r][q].b; });
+  });
+}
+
+// squares[r] = Σ_d v² (if kSquares), dots[r][q] = Σ_d c_q v for `rows` rows and kQueries queries.
+// Up to 16 rows advance together, a segment of each at a time: from memory that keeps more
+// prefetchers busy than row after row does, and is 1.7 times as fast.
+template <class T, int kQueries, bool kSquares>
+struct ScoreRows {
+  template <Isa isa>
+  static ASSAY_INLINE void run(const T* v, std::int64_t rows, std::int64_t stride, std::int64_t dim,
+                               const float* c, float* squares, float* dots) {
+    constexpr std::int64_t kBatch = 16;
+    constexpr int kTile = isa == Isa::avx512 && kQueries > 1 ? 2 : 1;  // rows that share c
+    const std::int64_t padded = padded_dim(dim);
+    for (std::int64_t first = 0; first < rows; first += kBatch) {
+      const std::int64_t batch = std::min(kBatch, rows - first);
+      Floats<isa> sums[kBatch][kQueries + 1] = {};
+      for (std::int64_t d = 0; d < dim; d += kSegment<T>) {
+        const T* at = v + first * stride + d;
+        std::int64_t r = 0;
+        for (; r + kTile <= batch; r += kTile) {
+          score_segment<isa, kTile, kQueries, kSquares>(at + r * stride, stride, dim - d, c + d,
+                                                        padded, sums + r);
+        }
+        if (kTile > 1 && r < batch) {
+          score_segment<isa, 1, kQueries, kSquares>(at + r * stride, stride, dim - d, c + d, padded,
+                                                    sums + r);
+        }
+      }
+      for (std::int64_t r = 0; r < batch; ++r) {
+        if constexpr (kSquares) squares[first + r] = sum<isa>(sums[r][kQueries]);
+        for (int q = 0; q < kQueries; ++q) dots[(first + r) * kQueries + q] = sum<isa>(sums[r][q]);
+      }
+    }
+  }
+};
+
+template <Isa isa, int kQueries, bool kSquares = true, class T>
+ASSAY_INLINE void score_rows(const T* v, std::int64_t rows, std::int64_t stride, std::int64_t dim,
+                             const float* c, float* squares, float* dots) {
+  call_simd<ScoreRows<T, kQueries, kSquares>, isa>(v, rows, stride, dim, c, squares, dots);
+}
+
+// r of l = r v·c: 1/√(mean v² + eps).
+ASSAY_INLINE float rms_reciprocal(float squares, std::int64_t dim, double eps) {
+  return static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(dim) + eps));
+}
+
+}  // namespace assay::cpu

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Tests of what needs neither torch nor a built assay: python3 scripts/peers/peers_test.py"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import declared
+import record
+from assay import Assay, AssayError
+from problem import Problem, problem_of
+from sampling import SamplingRule, next_batch, quantile, rotation_sets, take_samples
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def problem(dims: dict[str, int], op: str = "attnres_fwd", options: dict | None = None, **dtypes: str) -> Problem:
+    shapes = {
+        "V": ("N", "T", "D"), "O": ("Q", "T", "D"), "LSE": ("Q", "T"), "w": ("Q", "D"), "g": ("Q", "D"), "dO": ("Q", "T", "D"),
+        "dLSE": ("Q", "T"), "P": ("T", "D"), "O1": ("T", "D"), "H": ("T", "D"),
+    }
+    outputs = {"attnres_fwd": ("O", "LSE"), "attnres_merge_fwd": ("H", "LSE")}.get(op, ("dV", "dw", "dg"))
+    tensors = [
+        {"name": name, "dtype": dtype, "shape": [dims.get(axis, 1) for axis in shapes[name]]}
+        | ({"output": f"{name}.npy"} if name in outputs else {"input": f"{name}.npy"})
+        for name, dtype in dtypes.items()
+    ]
+    return problem_of({
+        "problem": op, "op": op, "family": "gaussian", "seed": 1, "dims": dims, "options": options or {"eps": 1e-6},
+        "tensors": tensors, "bytes_read": 96.0, "bytes_written": 32.0, "flops": 64.0,
+        "device": {"backend": "cpu", "name": "C", "cache_bytes": 1, "limit_bytes_per_s": 2.0},
+    })
+
+
+def forward(dims: dict[str, int], dtype: str = "bf16", **more: str) -> Problem:
+    return problem(dims, **({"V": dtype, "w": dtype, "O": dtype, "LSE": "f32"} | more))
+
+
+SMALL = {"N": 9, "Q": 1, "T": 64, "D": 2048}
+
+
+class Declared(unittest.TestCase):
+    def test_height_is_that_of_the_harness(self) -> None:
+        self.assertEqual(declared.height(2048, 256), 32)  # 8 + 8 + 2
+        self.assertEqual(declared.height(7168, 128), 128)  # 56 + 7 + 2
+        self.assertEqual(declared.height(8, 1), 16)
+        self.assertEqual(declared.height(4, 1, further=3), 16)  # 4 + 2 + 3
+
+    def test_text_is_what_verify_file_reads(self) -> None:
+        self.assertEqual(declared.text({"height": 64, "weights": "bf16"}), "height=64,weights=bf16")
+
+    def test_flash_attn_res_names_what_it_cannot_run(self) -> None:
+        why = declared.flash_attn_res_unsupported
+        self.assertEqual(why(forward(SMALL)), "")
+        self.assertIn("D=2304 is no power of two", why(forward(SMALL | {"D": 2304})))
+        self.assertIn("always rounded to bf16", why(forward(SMALL, "f16")))
+        self.assertIn("beyond what Triton allows", why(forward(SMALL | {"N": 129, "D": 8192})))
+        self.assertIn("32 bits", why(forward(SMALL | {"T": 2**20})))
+        merge = problem({"T": 4, "D": 64}, "attnres_merge_fwd", P="bf16", w="bf16", O1="f32", H="bf16")
+        self.assertIn("O1", why(merge))
+        backward = problem(SMALL, "attnres_bwd", {"eps": 1e-6, "accumulate": True}, V="bf16", w="bf16", dO="bf16")
+        self.assertIn("does not add to given ones", why(backward))
+
+    def test_liger_names_what_it_cannot_run(self) -> None:
+        why = declared.liger_unsupported
+        self.assertEqual(why(forward(SMALL | {"D": 2304}, "f16")), "")
+        self.assertIn("one query", why(forward(SMALL | {"Q": 2})))
+        self.assertIn("dtype of V", why(forward(SMALL, O="f32")))
+        self.assertIn("no LSE", why(problem(SMALL, "attnres_bwd", V="bf16", w="bf16", dO="bf16", dLSE="f32")))
+
+    def test_liger_rounds_keys_where_its_weights_have_16_bits(self) -> None:
+        self.assertEqual(declared.liger_numerics(forward(SMALL), "cuda"), {"height": 32})
+        self.assertEqual(declared.liger_numerics(forward(SMALL, g="bf16"), "cuda"),
+                         {"height": 65536 + 32, "weights": "bf16"})
+        self.assertEqual(declared.liger_numerics(forward(SMALL, g="f32"), "cuda"), {"height": 32})
+
+
+class Sampling(unittest.TestCase):
+    def test_quantiles_are_interpolated(self) -> None:
+        self.assertEqual(quantile([4, 1, 3, 2], 0.5), 2.5)
+        self.assertAlmostEqual(quantile(list(range(101)), 0.95), 95)
+        self.assertEqual(quantile([7], 0.05), 7)
+
+    def test_sets_fill_three_caches_and_are_at_least_two(self) -> None:
+        self.assertEqual(rotation_sets(10, 100, 10**9), 30)
+        self.assertEqual(rotation_sets(1000, 100, 10**9), 2)
+        self.assertEqual(rotation_sets(1000, 100, 1500), 1)
+        self.assertEqual(rotation_sets(1, 10**9, 10**12), 4096)
+
+    def test_sampling_goes_on_until_both_minima_are_reached(self) -> None:
+        rule = SamplingRule(min_samples=10, min_seconds=1.0)
+        samples = take_samples(rule, lambda n: [0.01] * n, now=lambda: 0.0)
+        self.assertGreaterEqual(sum(samples), 1.0 - 1e-9)
+        self.assertEqual(next_batch(rule, 0, 0), 10)
+        self.assertEqual(next_batch(rule, 10, 0.1), 90)
+
+    def test_sampling_ends_when_the_time_is_up(self) -> None:
+        clock = iter(range(0, 10_000, 5))
+        samples = take_samples(SamplingRule(min_seconds=100), lambda n: [0.1] * n, now=lambda: next(clock))
+        self.assertLess(len(samples), 1100)
+
+
+class Records(unittest.TestCase):
+    def test_environments_are_hashed_like_the_harness_hashes_them(self) -> None:
+        files = sorted((ROOT / "reports" / "results").rglob("*.jsonl"))
+        lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+        environments = [line for line in lines if line["kind"] == "environment"]
+        self.assertTrue(environments)
+        for line in environments:
+            self.assertEqual(record.environment_id(line["facts"]), line["id"])
+
+    def test_a_record_has_the_keys_of_ours(self) -> None:
+        text = next((ROOT / "reports" / "results").rglob("results.jsonl")).read_text(encoding="utf-8")
+        ours = [line for line in map(json.loads, text.splitlines()) if line["kind"] == "case" and line["measurements"]]
+        made = record.without_verdict(forward(SMALL), "liger", "cuda", "GPU", "unsupported", "why")
+        self.assertEqual(list(made), list(ours[0]))
+        measured = record.measurement(forward(SMALL), "cuda_event", [2e-6, 1e-6, 3e-6], 4)
+        self.assertEqual(list(measured), list(ours[0]["measurements"][0]))
+        self.assertEqual((measured["median_s"], measured["limit_bytes_per_s"], measured["buffer_sets"]), (2e-6, 2.0, 4))
+
+    def test_what_a_timed_run_left_can_fail_a_record(self) -> None:
+        made = {"status": "passed", "reason": "", "checks": []}
+        bad = {"kind": "after_timing", "status": "failed"}
+        judged = {"status": "failed", "reason": "O[q=0]", "checks": [bad, {"kind": "bias", "status": "passed"}]}
+        record.add_timed_checks(made, judged)
+        self.assertEqual(made, {"status": "failed", "reason": "O[q=0]", "checks": [bad]})
+
+
+class Program(unittest.TestCase):
+    """Against a stand-in for assay."""
+
+    def stand_in(self, body: str) -> Assay:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = pathlib.Path(folder.name) / "assay"
+        path.write_text("#!/bin/sh\n" + body, encoding="utf-8")
+        path.chmod(0o755)
+        return Assay(str(path))
+
+    def test_problems_are_lines(self) -> None:
+        self.assertEqual(self.stand_in("echo a N=1; echo b N=2").problems(["quick"]), ["a N=1", "b N=2"])
+
+    def test_a_verdict_is_no_trouble_but_wrong_usage_is(self) -> None:
+        failing = self.stand_in('for last; do :; done; while [ "$1" != --out ]; do shift; done\n'
+                                'echo \'{"kind":"environment"}\' >"$2"; echo \'{"kind":"case","status":"failed"}\' >>"$2"; exit 1')
+        self.assertEqual(failing.judge([pathlib.Path("x")], "p", "height=8", "cpu", "C")["status"], "failed")
+        with self.assertRaisesRegex(AssayError, "assay: no manifest"):
+            self.stand_in("echo assay: no manifest >&2; exit 2").judge([pathlib.Path("x")], "p", "", "cpu", "C")
+
+
+if __name__ == "__main__":
+    unittest.main()
