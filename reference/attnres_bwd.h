@@ -72,7 +72,8 @@
 //   (1 + 2u + u'), and (|k| + Δ₂)(1 + χ) η' is added.
 // Probabilities (the coefficients α, k, p of rows of dO, c, V, each rounded once before it
 // multiplies
-//   a row, in dV and in X; ds is made from the unrounded): Δ_i += u'(|·| + Δ_i) + η'.
+//   a row, in dV and in X; ds is made from the unrounded): Δ_i += u'(|·| + Δ_i) + η'. As long as
+//   they fit: ds r of tiny or huge rows leaves f16.
 // Partials (X of some of the tokens and sources rounded once before they are added):
 //   b_d += Σ_t (u' m_td + η').
 //
