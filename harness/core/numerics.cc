@@ -42,6 +42,8 @@ constexpr Key kKeys[] = {
                       const std::string& v) { n.accumulate = to_dtype(k, v); }},
     {"height", [](Numerics& n, const std::string& k,
                   const std::string& v) { n.summation_height = to_number(k, v, 1); }},
+    {"batch_height", [](Numerics& n, const std::string& k,
+                        const std::string& v) { n.batch_height = to_number(k, v, 1); }},
     {"rescales", [](Numerics& n, const std::string& k,
                     const std::string& v) { n.rescales = to_number(k, v, 0); }},
     {"probabilities", [](Numerics& n, const std::string& k,
@@ -56,8 +58,8 @@ constexpr Key kKeys[] = {
 
 // A field that is added to Numerics stops this from compiling: it needs a row above.
 [[maybe_unused]] void every_field_has_a_key(const Numerics& numerics) {
-  [[maybe_unused]] const auto& [accumulate, height, rescales, probabilities, weights, partials,
-                                truncates_mix] = numerics;
+  [[maybe_unused]] const auto& [accumulate, height, batch_height, rescales, probabilities, weights,
+                                partials, truncates_mix] = numerics;
 }
 
 }  // namespace
