@@ -6,6 +6,7 @@
 
 #include "harness/engine/bias.h"
 #include "harness/engine/interval.h"
+#include "harness/engine/suite.h"
 #include "harness/testing.h"
 #include "reference/attnres_bwd_testing.h"
 
@@ -13,6 +14,9 @@ namespace assay {
 namespace {
 
 using attnres_bwd_testing::Data;
+
+// "dtype=bf16 g=1 N=3 T=5 D=8"
+Problem problem(const std::string& text) { return parse_problem("attnres_bwd " + text); }
 
 enum class Bug {
   none,
@@ -238,7 +242,7 @@ TEST_CASE("correct fp32 kernels stay well inside the bounds of attnres_bwd", "[a
         "N=9 Q=2 T=5 D=130 g=1", "N=33 T=3 D=70 dlse=1", "N=4 T=4 D=2304", "N=3 Q=2 T=64 D=24 g=1",
         "N=5 Q=2 T=8 D=64 g=1 dlse=1 eps=0"}) {
     for (const char* dtype : {"f32", "f16", "bf16"}) {
-      Data data(std::string("dtype=") + dtype + " " + text);
+      Data data(problem(std::string("dtype=") + dtype + " " + text));
       for (const Family& family : Data::op().families) {
         if (!data.applies(family)) continue;
         data.fill(family.name);
@@ -260,7 +264,7 @@ TEST_CASE("the statistical bound of dw holds for many tokens, whatever the order
   // Also of tokens of which a few outweigh all others (spread: 60 octaves).
   double worst = 0;
   for (const char* family : {"gaussian", "spread", "near_ties", "identical", "zeros"}) {
-    Data data("dtype=bf16 N=3 Q=2 T=4000 D=24 g=1 dlse=1");
+    Data data(problem("dtype=bf16 N=3 Q=2 T=4000 D=24 g=1 dlse=1"));
     data.fill(family);
     for (const Kernel& kernel : {Kernel{}, Kernel{.terms_apart = true, .parts = 128},
                                  Kernel{.lanes = 1, .backwards = true}}) {
@@ -273,7 +277,7 @@ TEST_CASE("the statistical bound of dw holds for many tokens, whatever the order
         worst = std::max(worst, used);
       }
       // Far below the sum that holds for any inputs.
-      Data other("dtype=bf16 N=3 Q=2 T=4000 D=24 g=1 dlse=1");
+      Data other(problem("dtype=bf16 N=3 Q=2 T=4000 D=24 g=1 dlse=1"));
       other.fill(family);
       other.problem.family.clear();
       const auto rigorous = other.reference(declared(data, kernel));
@@ -290,7 +294,7 @@ TEST_CASE("exact families of attnres_bwd are exact in fp32", "[attnres_bwd]") {
   for (const char* text : {"N=1 T=5 D=2 dlse=1", "N=2 Q=3 T=9 D=8 g=1 dlse=1",
                            "N=9 Q=6 T=37 D=256 g=1 dlse=1 accumulate=1", "N=5 Q=2 T=300 D=64"}) {
     for (const char* dtype : {"f32", "f16", "bf16"}) {
-      Data data(std::string("eps=0 dtype=") + dtype + " " + text);
+      Data data(problem(std::string("eps=0 dtype=") + dtype + " " + text));
       data.fill("exact");
       for (const Kernel& kernel :
            {Kernel{}, Kernel{.lanes = 1, .delta_of_mix = true, .parts = 3, .backwards = true},
@@ -326,7 +330,7 @@ TEST_CASE("roundings to 16 bits stay inside the bound of attnres_bwd that declar
   for (const auto& [what, kernel] : kernels) {
     double undeclared = 0;
     for (const char* text : {"N=2 T=5 D=33", "N=9 Q=2 T=5 D=130 g=1 dlse=1", "N=17 T=40 D=20"}) {
-      Data data(std::string("dtype=f32 ") + text);
+      Data data(problem(std::string("dtype=f32 ") + text));
       for (const Family& family : Data::op().families) {
         // Coefficients beyond 65504, such as ds r where r is 1000, can't be f16.
         const bool large = family.name == "dtype_edge" || family.name == "spread" ||
@@ -360,7 +364,7 @@ TEST_CASE("wrong kernels leave the bounds of attnres_bwd", "[attnres_bwd]") {
       Wrong{Bug::wrong_dw, false, true, false});
   for (const std::string dtype : {"f32", "f16", "bf16"}) {
     for (const char* size : {"N=5 Q=2 T=37 D=72", "N=9 T=20 D=1000", "N=2 Q=3 T=300 D=123"}) {
-      Data data("g=1 dlse=1 accumulate=1 dtype=" + dtype + " " + size);
+      Data data(problem("g=1 dlse=1 accumulate=1 dtype=" + dtype + " " + size));
       const Kernel kernel{.parts = 4, .bug = wrong.bug};
       bool seen[3] = {};
       std::string families;
@@ -393,7 +397,7 @@ TEST_CASE("the bias test finds what the bounds of attnres_bwd allow", "[attnres_
   const auto slopes = [](Bug bug) {
     BiasTest test;
     for (const std::uint64_t seed : {1, 2}) {
-      Data data("dtype=f32 N=3 Q=1 T=400 D=2000");
+      Data data(problem("dtype=f32 N=3 Q=1 T=400 D=2000"));
       data.fill("gaussian", seed);
       const Kernel kernel{.lanes = 4, .parts = 8, .bug = bug};
       const Numerics numerics = declared(data, kernel);
@@ -440,7 +444,7 @@ TEST_CASE("zeros pass for hardly any output of attnres_bwd", "[attnres_bwd]") {
     return static_cast<double>(accepted) / static_cast<double>(nonzero);
   };
   for (const std::string dtype : {"f32", "f16", "bf16"}) {
-    Data data("g=1 dlse=1 N=5 Q=2 T=37 D=72 dtype=" + dtype);
+    Data data(problem("g=1 dlse=1 N=5 Q=2 T=37 D=72 dtype=" + dtype));
     std::vector<std::string> all;
     for (const Family& family : Data::op().families)
       if (data.applies(family)) all.push_back(family.name);
@@ -449,7 +453,7 @@ TEST_CASE("zeros pass for hardly any output of attnres_bwd", "[attnres_bwd]") {
       CHECK(share(data, all, output) < 0.01);
     }
   }
-  Data large("N=5 Q=2 T=8192 D=72 dtype=bf16");
+  Data large(problem("N=5 Q=2 T=8192 D=72 dtype=bf16"));
   CHECK(share(large, {"gaussian"}, 1) < 0.01);
 }
 

@@ -10,8 +10,8 @@ namespace assay::attnres_bwd_contract {
 
 using attnres_contract::Size;
 
-// Streams of random numbers beside those of attnres_fwd. SpreadScale takes two from 2 · kDScale on.
-inline constexpr std::uint64_t kDO = 16, kDLse = 17, kGiven = 18, kDPlace = 19, kDScale = 10;
+// Streams of random numbers beside those of attnres_fwd.
+inline constexpr std::uint64_t kDO = 16, kDLse = 17, kGiven = 18, kDPlace = 19;
 
 std::vector<Family> families();
 Family exact_family();

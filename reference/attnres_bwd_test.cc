@@ -10,6 +10,7 @@
 #include <memory>
 #include <sstream>
 
+#include "harness/engine/suite.h"
 #include "harness/testing.h"
 #include "reference/attnres_bwd_testing.h"
 #include "reference/dual.h"
@@ -18,6 +19,10 @@ namespace assay {
 namespace {
 
 using attnres_bwd_testing::Data;
+
+// "dtype=bf16 g=1 N=3 T=5 D=8"
+Problem problem(const std::string& text) { return parse_problem("attnres_bwd " + text); }
+
 using Scalar = Dual<1>;
 
 double& at(const Expected& expected, std::int64_t i) {
@@ -65,7 +70,7 @@ TEST_CASE("attnres_bwd differentiates attnres_fwd", "[attnres_bwd]") {
                                 "N=6 Q=3 T=1 D=17 eps=0.25"};
   for (const std::string options : {"", "g=1 ", "dlse=1 ", "g=1 dlse=1 "}) {
     for (const char* shape : shapes) {
-      Data data("dtype=f32 " + options + shape);
+      Data data(problem("dtype=f32 " + options + shape));
       for (const char* family : {"gaussian", "spread", "tiny", "sparse"}) {
         const auto expected = data.fill(family).reference();
         const double eps = data.problem.real("eps");
@@ -105,7 +110,7 @@ TEST_CASE("attnres_bwd's blocked loops compute its definition", "[attnres_bwd]")
        {"N=3 Q=2 T=2 D=1", "N=2 Q=1 T=3 D=15", "N=9 Q=2 T=2 D=17", "N=5 Q=3 T=1 D=256",
         "N=4 Q=1 T=2 D=300", "N=40 Q=2 T=1 D=523", "N=2 Q=1 T=150 D=20"}) {
     for (const char* dtype : {"f32", "f16", "bf16"}) {
-      Data data(std::string("w=f32 g=1 dlse=1 accumulate=1 dtype=") + dtype + " " + shape);
+      Data data(problem(std::string("w=f32 g=1 dlse=1 accumulate=1 dtype=") + dtype + " " + shape));
       const auto expected = data.fill("gaussian").reference();
       const auto given = data.values("dV");
       RowMatrix<double> x = RowMatrix<double>::Zero(data.dim("Q"), data.dim("D"));
@@ -136,7 +141,7 @@ TEST_CASE("attnres_bwd's blocked loops compute its definition", "[attnres_bwd]")
 
 TEST_CASE("attnres_bwd fulfils its identities", "[attnres_bwd]") {
   for (const char* family : {"gaussian", "spread", "tiny", "near_ties", "zeros"}) {
-    Data data("dtype=f32 g=1 dlse=1 N=5 Q=3 T=4 D=40");
+    Data data(problem("dtype=f32 g=1 dlse=1 N=5 Q=3 T=4 D=40"));
     const auto expected = data.fill(family).reference();
     const double eps = data.problem.real("eps");
     for (std::int64_t t = 0; t < data.dim("T"); ++t) {
@@ -186,7 +191,7 @@ TEST_CASE("attnres_bwd agrees with PyTorch in fp64", "[attnres_bwd]") {
     words >> name;
     if (name == "case") {
       std::getline(words, word);
-      data = std::make_unique<Data>(word.substr(1));
+      data = std::make_unique<Data>(problem(word.substr(1)));
       expected.clear();
     } else if (!name.empty() && name != "#") {
       std::vector<double> values;
@@ -217,7 +222,7 @@ TEST_CASE("attnres_bwd: what is not a number stays in its token, and in all sums
           "[attnres_bwd]") {
   for (const double poison : {std::nan(""), std::numeric_limits<double>::infinity()}) {
     for (const char* tensor : {"V", "dO"}) {
-      Data data("dtype=f32 N=3 Q=1 T=4 D=20");
+      Data data(problem("dtype=f32 N=3 Q=1 T=4 D=20"));
       const auto clean = data.fill("gaussian").reference();
       // Of token 1: of the first source, or of the only query.
       data.inputs[tensor].as<float>()[20 + 7] = static_cast<float>(poison);
@@ -238,7 +243,7 @@ TEST_CASE("attnres_bwd: what is not a number stays in its token, and in all sums
 TEST_CASE("attnres_bwd: scores that must cancel do", "[attnres_bwd]") {
   // One source, or sources that are all the same, without dLSE: ds is 0 to the bit.
   for (const char* text : {"dtype=bf16 N=1 T=3 D=33", "dtype=f32 N=6 T=3 D=33"}) {
-    Data data(text);
+    Data data(problem(text));
     const auto expected = data.fill("identical").reference();
     for (std::int64_t i = 0; i < 33; ++i) CHECK(at(expected[1], i) == 0);
   }
@@ -246,7 +251,7 @@ TEST_CASE("attnres_bwd: scores that must cancel do", "[attnres_bwd]") {
 
 TEST_CASE("attnres_bwd's cost is each tensor once", "[attnres_bwd]") {
   const auto cost = [](const std::string& text) {
-    return Data::op().cost(parse_problem("attnres_bwd dtype=bf16 N=9 Q=2 T=16 D=100 " + text));
+    return Data::op().cost(problem("dtype=bf16 N=9 Q=2 T=16 D=100 " + text));
   };
   const double v = 2 * 9 * 16 * 100, d_output = 2 * 2 * 16 * 100;
   CHECK(cost("").bytes_read == v + d_output + 2 * 200);
@@ -257,7 +262,7 @@ TEST_CASE("attnres_bwd's cost is each tensor once", "[attnres_bwd]") {
 }
 
 TEST_CASE("attnres_bwd's sparse cotangents are at ends and edges", "[attnres_bwd]") {
-  Data data("dtype=bf16 dlse=1 N=1 Q=2 T=1000 D=4");
+  Data data(problem("dtype=bf16 dlse=1 N=1 Q=2 T=1000 D=4"));
   data.fill("sparse", 3);
   const auto d_output = data.values("dO"), d_lse = data.values("dLSE");
   int count = 0;
@@ -276,7 +281,7 @@ TEST_CASE("attnres_bwd's sparse cotangents are at ends and edges", "[attnres_bwd
 }
 
 TEST_CASE("attnres_bwd's sensitivities are derivatives", "[attnres_bwd]") {
-  Data data("dtype=f32 g=1 dlse=1 N=4 Q=2 T=3 D=12 eps=0.5");
+  Data data(problem("dtype=f32 g=1 dlse=1 N=4 Q=2 T=3 D=12 eps=0.5"));
   data.fill("gaussian");
   const auto all = Data::op().sensitivities(data.problem, data.inputs, {.summation_height = 8});
   constexpr double kStep = 1e-5;

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/core/registry.h"
-#include "harness/engine/suite.h"
 #include "reference/attnres_bwd.h"
 #include "reference/families.h"
 
@@ -16,8 +16,7 @@ namespace assay::attnres_bwd_testing {
 // A problem and its inputs, zero until filled.
 class Data {
  public:
-  // "dtype=bf16 g=1 N=3 T=5 D=8"
-  explicit Data(const std::string& text) : problem(parse_problem("attnres_bwd " + text)) {
+  explicit Data(Problem of) : problem(std::move(of)) {
     for (const TensorSpec& spec : tensor_specs(op(), problem)) {
       if (spec.role == Role::out) continue;
       memory_.emplace_back(static_cast<std::size_t>(spec.bytes()));

@@ -54,10 +54,18 @@ std::vector<Problem> problems(const Op& op) {
       if (&row != &sizes.back()) continue;
       for (const TensorDeclaration& tensor : op.tensors)
         if (tensor.optional) text += " " + lower(tensor.name) + "=1";
+      for (const OptionSpec& option : op.options)
+        if (std::holds_alternative<bool>(option.default_value)) text += " " + option.name + "=1";
       result.push_back(parse_problem(text));
     }
   }
   return result;
+}
+
+// As the harness hands it to a reference.
+Problem made_by(Problem problem, const Family& family) {
+  problem.family = family.name;
+  return problem;
 }
 
 bool applies(const Family& family, const Problem& problem) {
@@ -105,6 +113,7 @@ TEST_CASE("families make the same bits on every machine") {
       for (const unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
   });
   const std::map<std::string, std::uint64_t> golden = {
+      {"attnres_bwd", 0xdc2e077160481b55u},
       {"attnres_fwd", 0x2c973eaa6a4306b9u},
       {"attnres_merge_fwd", 0xeb150b6a31b98871u},
   };
@@ -136,7 +145,8 @@ TEST_CASE("no bound of any op is smaller than a rounding") {
     Inputs inputs(op, problem);
     family.fill(problem, 1, inputs.tensors);
     for (const Numerics& numerics : kNumerics) {
-      for (const Expected& expected : op.reference(problem, inputs.tensors, numerics)) {
+      for (const Expected& expected :
+           op.reference(made_by(problem, family), inputs.tensors, numerics)) {
         const TensorSpec spec = spec_of(op, problem, expected.output);
         CHECK(contract_error(expected, numerics, op.is_exact(expected.output), &spec) == "");
       }
@@ -188,10 +198,10 @@ TEST_CASE("relations hold for the references themselves") {
       CHECK(parse_problem(str(derived)) == derived);
       Inputs changed(op, derived);
       relation.inputs(problem, inputs.tensors, changed.tensors);
-      auto want = op.reference(problem, inputs.tensors, numerics);
+      auto want = op.reference(made_by(problem, family), inputs.tensors, numerics);
       if (relation.expected) relation.expected(problem, want);
-      const auto got =
-          op.reference(derived, changed.tensors, {.summation_height = 16, .rescales = 5});
+      const auto got = op.reference(made_by(derived, family), changed.tensors,
+                                    {.summation_height = 16, .rescales = 5});
       for (std::size_t output = 0; output < want.size(); ++output) {
         REQUIRE(got[output].size == want[output].size);
         double worst = 0;
@@ -208,7 +218,7 @@ TEST_CASE("relations hold for the references themselves") {
             covered = covered && got[output].bound[i] <= want[output].bound[i] * 1.001;
         }
         CHECK(worst < 1e-6);
-        if (relation.name == "duplicate_sources") CHECK(covered);
+        if (relation.name.starts_with("duplicate_")) CHECK(covered);
       }
     }
   });
@@ -222,24 +232,31 @@ TEST_CASE("over all families together zeros pass for hardly any output") {
         text += " " + dim.name + (dim.name == "T" ? "=37" : dim.name == "D" ? "=520" : "=9");
     const Problem problem = parse_problem(text);
     std::vector<std::int64_t> accepted, nonzero;
+    std::vector<bool> is_sum;  // over the batch dim
     for (const Family& family : op->families) {
       if (!applies(family, problem)) continue;
       Inputs inputs(*op, problem);
       family.fill(problem, 1, inputs.tensors);
-      const auto expected = op->reference(problem, inputs.tensors, {.summation_height = 64});
+      const auto expected = op->reference(made_by(problem, family), inputs.tensors,
+                                          {.summation_height = 64, .batch_height = 64});
       accepted.resize(expected.size());
       nonzero.resize(expected.size());
+      is_sum.resize(expected.size());
       for (std::size_t i = 0; i < expected.size(); ++i) {
         const TensorSpec spec = spec_of(*op, problem, expected[i].output);
         const std::vector<unsigned char> zeros(static_cast<std::size_t>(spec.bytes()));
         const Judgement judgement = judge(spec, zeros.data(), expected[i]);
+        is_sum[i] = std::find(spec.shape.begin(), spec.shape.end(), problem.dim(op->batch_dim)) ==
+                    spec.shape.end();
         accepted[i] += judgement.zero_accepted;
         nonzero[i] += judgement.nonzero;
       }
     }
     for (std::size_t i = 0; i < accepted.size(); ++i) {
-      CAPTURE(accepted[i], nonzero[i]);
-      CHECK(static_cast<double>(accepted[i]) < 0.002 * static_cast<double>(nonzero[i]));
+      CAPTURE(op->name, i, accepted[i], nonzero[i]);
+      // Sums over tokens are near 0 more often, for their bounds.
+      const double most = is_sum[i] ? 0.01 : 0.002;
+      CHECK(static_cast<double>(accepted[i]) < most * static_cast<double>(nonzero[i]));
     }
   }
 }

@@ -79,5 +79,6 @@ struct Eigen::NumTraits<assay::Dual<kPartials>> : Eigen::NumTraits<double> {
   using Real = assay::Dual<kPartials>;
   using NonInteger = Real;
   using Nested = Real;
+  // NOLINTNEXTLINE(readability-identifier-naming): Eigen's names
   enum { RequireInitialization = 1, ReadCost = kPartials + 1, AddCost = kPartials + 1 };
 };

@@ -58,8 +58,8 @@ constexpr Key kKeys[] = {
 
 // A field that is added to Numerics stops this from compiling: it needs a row above.
 [[maybe_unused]] void every_field_has_a_key(const Numerics& numerics) {
-  [[maybe_unused]] const auto& [accumulate, height, batch_height, rescales, probabilities,
-                                weights, partials, truncates_mix] = numerics;
+  [[maybe_unused]] const auto& [accumulate, height, batch_height, rescales, probabilities, weights,
+                                partials, truncates_mix] = numerics;
 }
 
 }  // namespace

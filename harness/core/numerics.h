@@ -8,7 +8,7 @@
 namespace assay {
 
 // `defaults` with what the text says: accumulate, probabilities, weights and partials are dtypes,
-// height and rescales numbers, truncates_mix is 0 or 1. Throws UsageError.
+// height, batch_height and rescales numbers, truncates_mix is 0 or 1. Throws UsageError.
 Numerics parse_numerics(std::string_view text, const Numerics& defaults);
 
 }  // namespace assay
