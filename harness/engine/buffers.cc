@@ -78,8 +78,10 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     }
     buffers_.tensors.add({std::move(spec), begin});
   }
-  buffers_.workspace =
-      workspace_bytes_ > 0 ? place("workspace", workspace_bytes_, 0, true) : nullptr;
+  // Its begin is aligned, whatever its size: before a fence that leaves up to 255 bytes.
+  const std::int64_t workspace =
+      placement.fence == Fence::after ? aligned(workspace_bytes_) : workspace_bytes_;
+  buffers_.workspace = workspace > 0 ? place("workspace", workspace, 0, true) : nullptr;
   if (placement.fence == Fence::none) guards_.push_back({previous, "", next, kGuard});
   guard_byte_ = kNaN;
   restore_ = [&device, updated = updated_](Stream) {

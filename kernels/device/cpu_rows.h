@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -72,9 +73,13 @@ inline void put(const TensorView& to, std::int64_t at, float x) {
   });
 }
 
-// Independent fp32 running sums in each of score_rows' results. (There are twice as many, whose
-// halves are added once in two to sixteen steps.)
-inline int score_lanes() { return simd_width(best_isa()); }
+// Element `at`, whatever its dtype.
+inline float get(const TensorView& from, std::int64_t at) {
+  return dispatch(from.spec.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    return widen(from.as<const T>()[at]);
+  });
+}
 
 // `count` columns from `row` on, as if there were kCount: in place, or in a copy with zeros behind,
 // so that one piece of code does whole and partial columns.
@@ -88,6 +93,22 @@ ASSAY_INLINE const T* padded_columns(const T* row, std::int64_t count, T* copy) 
 // Columns that score_rows takes of one row before it goes to the next: 256 bytes.
 template <class T>
 constexpr int kSegment = 256 / static_cast<int>(sizeof(T));
+
+// Segments that go into one running sum; a row has one for each so many, which are then added: that
+// keeps errors of long rows small.
+constexpr int kRunSegments = 8;
+
+// The height (Numerics) of score_rows' results over `dim` columns of that dtype.
+inline double score_height(std::int64_t dim, DType dtype) {
+  const std::int64_t segment = 256 / static_cast<std::int64_t>(size_of(dtype));
+  const std::int64_t lanes = simd_width(best_isa());
+  const std::int64_t segments = (dim + segment - 1) / segment;
+  const std::int64_t runs = (segments + kRunSegments - 1) / kRunSegments;
+  // In a segment: an addition for every two vectors, and one of the two sums.
+  const std::int64_t run =
+      std::min<std::int64_t>(segments, kRunSegments) * (segment / (2 * lanes) + 1);
+  return height(run + runs + std::bit_width(static_cast<std::uint64_t>(lanes)), 1);
+}
 
 // Adds a segment of kRows rows, of which `count` columns are left, to their sums: v² (if kSquares)
 // and c_q v for each query, one register each.
@@ -133,7 +154,8 @@ struct ScoreRows {
     const std::int64_t padded = padded_dim(dim);
     for (std::int64_t first = 0; first < rows; first += kBatch) {
       const std::int64_t batch = std::min(kBatch, rows - first);
-      Floats<isa> sums[kBatch][kQueries + 1] = {};
+      Floats<isa> totals[kBatch][kQueries + 1] = {}, sums[kBatch][kQueries + 1] = {};
+      int segments = 0;
       for (std::int64_t d = 0; d < dim; d += kSegment<T>) {
         const T* at = v + first * stride + d;
         std::int64_t r = 0;
@@ -145,10 +167,19 @@ struct ScoreRows {
           score_segment<isa, 1, kQueries, kSquares>(at + r * stride, stride, dim - d, c + d, padded,
                                                     sums + r);
         }
+        if (++segments < kRunSegments && d + kSegment<T> < dim) continue;
+        segments = 0;
+        for (r = 0; r < batch; ++r) {
+          for (int q = 0; q <= kQueries; ++q) {
+            totals[r][q] += sums[r][q];
+            sums[r][q] = Floats<isa>{};
+          }
+        }
       }
       for (std::int64_t r = 0; r < batch; ++r) {
-        if constexpr (kSquares) squares[first + r] = sum<isa>(sums[r][kQueries]);
-        for (int q = 0; q < kQueries; ++q) dots[(first + r) * kQueries + q] = sum<isa>(sums[r][q]);
+        if constexpr (kSquares) squares[first + r] = sum<isa>(totals[r][kQueries]);
+        for (int q = 0; q < kQueries; ++q)
+          dots[(first + r) * kQueries + q] = sum<isa>(totals[r][q]);
       }
     }
   }

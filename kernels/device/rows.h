@@ -83,8 +83,8 @@ inline AnyInput input(const Buffers& buffers, std::string_view name) {
 }
 
 inline AnyOutput output(const Buffers& buffers, std::string_view name) {
-  const TensorView& view = buffers[name];
-  return {view.data, view.spec.dtype};
+  const TensorView* view = buffers.find(name);
+  return view ? AnyOutput{view->data, view->spec.dtype} : AnyOutput{};
 }
 
 inline bool is_vector_aligned(const void* data) {

@@ -87,7 +87,7 @@ ASSAY_VARIANT(fused){
     .numerics =
         [](const Problem& p) {
           const std::int64_t chunk = chunk_rows(p);
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
+          return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("V")),
                           .rescales = static_cast<double>((p.dim("N") + chunk - 1) / chunk - 1)};
         },
     .workspace =

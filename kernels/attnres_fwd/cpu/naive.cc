@@ -85,7 +85,7 @@ ASSAY_VARIANT(naive){
     .summary = "one pass a step, intermediates through memory",
     .numerics =
         [](const Problem& p) {
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+          return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("V"))};
         },
     .workspace =
         [](const Problem& p) {

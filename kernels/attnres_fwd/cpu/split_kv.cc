@@ -131,7 +131,7 @@ ASSAY_VARIANT(split_kv){
     .summary = "rows of a token split among threads, partial results merged",
     .numerics =
         [](const Problem& p) {
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes()),
+          return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("V")),
                           .rescales = num_splits(p) > 1 ? 1.0 : 0.0};
         },
     .workspace =

@@ -147,7 +147,7 @@ ASSAY_VARIANT(tensor_core){
     .summary = "scores and mix as tiled matrix products over packed panels",
     .numerics =
         [](const Problem& p) {
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+          return Numerics{.summation_height = height(p.dim("D"), simd_width(best_isa()))};
         },
     .workspace =
         [](const Problem& p) {

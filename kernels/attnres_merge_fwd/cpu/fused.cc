@@ -34,7 +34,7 @@ ASSAY_VARIANT(fused){
     .repeatability = Repeatability::batch_invariant,
     .numerics =
         [](const Problem& p) {
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+          return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("P"))};
         },
     .workspace =
         [](const Problem& p) { return workspace_of((1 + num_threads()) * padded_dim(p.dim("D"))); },

@@ -87,7 +87,7 @@ ASSAY_VARIANT(naive){
     .repeatability = Repeatability::batch_invariant,
     .numerics =
         [](const Problem& p) {
-          return Numerics{.summation_height = height(p.dim("D"), score_lanes())};
+          return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("P"))};
         },
     .workspace =
         [](const Problem& p) {

@@ -100,12 +100,6 @@ ASSAY_INLINE void mix_row(const Arguments& a, std::int64_t t, float beta, float*
   store_row<isa, T>(a.h.as<char>() + t * width, a.h.spec.dtype, row, a.dim, a.stream);
 }
 
-inline float get(const TensorView& from, std::int64_t at) {
-  return dispatch(from.spec.dtype, [&](auto type) {
-    return widen(from.as<const typename decltype(type)::type>()[at]);
-  });
-}
-
 // β of logit l beside l1, and the sum of both in the logarithm. A NaN passes through both.
 struct Weights {
   float beta, lse;
