@@ -230,8 +230,8 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
   if (const auto config = choose(p)) {
     const std::int64_t shared = shared_bytes(*config, p);
     return with_shape(*config, [&]<class S>(S) {
-      return a.u.present() ? prepare_fused<T, S, true>(a, *config, shared)
-                           : prepare_fused<T, S, false>(a, *config, shared);
+      return a.u.data != nullptr ? prepare_fused<T, S, true>(a, *config, shared)
+                                 : prepare_fused<T, S, false>(a, *config, shared);
     });
   }
   constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;  // the kernel loops over the rest

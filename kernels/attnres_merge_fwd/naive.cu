@@ -101,7 +101,7 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
         .blocks = std::min(blocks, kMostBlocks), .threads = kThreads, .stream = stream};
   };
   return [=](Stream stream) {
-    if (a.u.present()) launch(update<T>, grid(a.tokens, stream), a);
+    if (a.u.data != nullptr) launch(update<T>, grid(a.tokens, stream), a);
     launch(rstd<T>, grid(a.tokens, stream), a, r);
     launch(logits<T>, grid(a.tokens, stream), a, r, l);
     launch(weights<T>, grid(ceil_div(a.tokens, kThreads), stream), a, l);

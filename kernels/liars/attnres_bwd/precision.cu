@@ -30,14 +30,6 @@ struct BwdWeightsInBf16 : Correct {
 };
 ASSAY_WRONG(bwd_weights_in_bf16, BwdWeightsInBf16, .bug = "w·g rounded to bf16, undeclared",
             .caught_by = {"interval"});
-ASSAY_WRONG(
-    bwd_correct_bf16_weights, BwdWeightsInBf16, .bug = "", .caught_by = {},
-    .numerics = [](const Problem& p) {
-      Numerics numerics = correct_numerics(p);
-      numerics.weights = DType::bf16;
-      return numerics;
-    });
-
 ASSAY_WRONG(bwd_correct, Correct, .bug = "", .caught_by = {});
 
 }  // namespace assay::ASSAY_TWIN::liars_attnres_bwd

@@ -83,7 +83,7 @@ ASSAY_WRONG(
     merge_updates_twice, Correct, .bug = "from the second launch on, U is added twice",
     .caught_by = {"repeat"}, .prepare = [](const Problem& p, const Buffers& buffers) -> Launch {
       return [a = arguments(p, buffers), calls = std::make_shared<int>(0)](Stream stream) {
-        if ((*calls)++ > 0 && a.u.present())
+        if ((*calls)++ > 0 && a.u.data != nullptr)
           launch(add_again, {.blocks = a.tokens, .threads = kThreads, .stream = stream}, a);
         run<Correct>(a, stream, a.tokens);
       };
