@@ -22,7 +22,10 @@ TEST_CASE("what registers itself is there, sorted, and complete") {
   }
   for (const Op* op : ops()) {
     INFO(op->name);
-    CHECK(on_cpu[op->name] == std::set<std::string>{"fused", "naive", "split_kv", "tensor_core"});
+    const std::set<std::string>& names = on_cpu[op->name];
+    CHECK((names.contains("naive") && names.contains("fused")));
+    if (op->name == "attnres_fwd")
+      CHECK(names == std::set<std::string>{"fused", "naive", "split_kv", "tensor_core"});
     CHECK(!op->families.empty());
     CHECK(!op->formula.empty());
     CHECK(!op->source.empty());
