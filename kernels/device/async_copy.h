@@ -40,13 +40,4 @@ ASSAY_DEVICE void wait_async() {
 #endif
 }
 
-// The same for a number that is known at run time only; more than kMost count as kMost.
-template <int kMost = 15>
-ASSAY_DEVICE void wait_async_at_most(int pending) {
-  if constexpr (kMost > 0) {
-    if (pending < kMost) return wait_async_at_most<kMost - 1>(pending);
-  }
-  wait_async<kMost>();
-}
-
 }  // namespace assay::ASSAY_TWIN

@@ -7,6 +7,15 @@
 
 namespace assay::ASSAY_TWIN {
 
+// wait_async for a number that is known at run time only; more than kMost count as kMost.
+template <int kMost = 15>
+ASSAY_DEVICE void wait_async_at_most(int pending) {
+  if constexpr (kMost > 0) {
+    if (pending < kMost) return wait_async_at_most<kMost - 1>(pending);
+  }
+  wait_async<kMost>();
+}
+
 // The part of a row that a thread owns: its elements as 16-byte vectors, vector i being the
 // row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
 // Rows that are not aligned are accessed element by element, in the same places.
