@@ -19,8 +19,10 @@ namespace {
 
 namespace loops = attnres_reference;
 using attnres_bwd_contract::Coefficients;
+using attnres_bwd_contract::Roundings;
 using attnres_bwd_contract::Size;
 using attnres_bwd_contract::Table;
+using attnres_bwd_contract::TokenProducts;
 using attnres_numerics::half_subnormal;
 using attnres_numerics::kUnderflow;
 using attnres_numerics::rounding;
@@ -91,6 +93,7 @@ class Worker {
         abs_dot_(dot_),
         d_lse_(size_.queries),
         found_(size_),
+        typical_(size_),
         block_(static_cast<std::size_t>(size_.sources * loops::kBlock)),
         sums_(size_) {
     rows_.topRows(size_.queries) = a_.c;
@@ -109,11 +112,13 @@ class Worker {
                                  rows_.data(),
                                  abs_rows_.data()};
     run_simd<loops::Scores<T>>(&inputs, square_.data(), dot_.data(), abs_dot_.data());
-    found_.find(a_.numerics, a_.eps, {square_, dot_, abs_dot_, d_lse_});
+    const TokenProducts products{square_, dot_, abs_dot_, d_lse_};
+    found_.find(a_.numerics, a_.eps, products);
+    typical_.find(a_.numerics, a_.eps, products, Roundings::typical);
     const loops::Coefficients coefficients{
-        found_.alpha.data(),      found_.k.data(),      found_.p.data(),
-        found_.alpha_rate.data(), found_.k_rate.data(), found_.p_rate.data(),
-        found_.x_rate.data(),     found_.x_size.data(), found_.floor.data()};
+        found_.alpha.data(),    found_.k.data(),      found_.p.data(),     found_.alpha_rate.data(),
+        found_.k_rate.data(),   found_.p_rate.data(), found_.floor.data(), found_.x_rate.data(),
+        typical_.x_rate.data(), found_.x_size.data()};
     const loops::GradientTargets targets{values_.value.get() + token * dim,
                                          values_.bound.get() + token * dim, tokens * dim,
                                          sums_.targets(), block_.data()};
@@ -162,7 +167,7 @@ class Worker {
   Row square_;             // (N)
   Table dot_, abs_dot_;    // (2Q, N)
   Row d_lse_;              // (Q)
-  Coefficients found_;
+  Coefficients found_, typical_;
   std::vector<double> block_;
   Sums sums_;
 };

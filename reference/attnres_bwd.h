@@ -53,16 +53,24 @@
 // Σ_t ±x_t and its local error Σ_t ±e_t with |e_t| <= b_t: a Rademacher sum, for which (Hoeffding
 // 1963)
 //   P(|Σ ±e_t| > λ √Σ e_t²) <= 2 exp(-λ²/2)
-// whatever the e_t are: no variance is estimated, so neither few tokens nor a few that outweigh
-// all others (heavy tails) make it less safe. With λ = 6 and |e_t| <= b_t that is 3e-8. Kernels use
-// at most 0.7 of the worst case b_t (tests ask for it, and see less), which makes it 2 exp(-(6 /
-// 0.7)²/2) = 2e-16: of 1e9 elements none. Accumulation errs by Σ u_k S_k over its additions, S_k a
-// sum of some terms (parts of the tokens), |u_k| <= u. Each term takes part in at most H of
-// them; given the magnitudes E S_k² <= Σ_{t in k} m_t², so Σ_k S_k² is H Σ m_t² on average and
-// hardly ever 9 times that; and the u_k, as a martingale, exceed 6 √Σ u² S_k² with a probability of
-// 3e-8 at most (Higham and Mary 2019; less than 1e-16 where they are uniform). Hence
-//   b_d = min(Σ b_td, 6 √Σ b_td²) + u min(H Σ m_td, 18 √H √Σ m_td²) + T N η
-// Units that cut off push partial sums towards 0: their errors add up, and 12 H replaces 18 √H.
+// whatever the e_t are: no variance of the tokens is estimated, so neither few tokens nor a few
+// that outweigh all others (heavy tails) make it less safe. With λ = 6 that is 3e-8 if each |e_t|
+// is as large as the bound that is used. b_td itself would be too much for real sizes, ten times
+// what a kernel ever does: within a token, errors of n roundings each are at their worst only if
+// all u_k have the signs of their partial sums S_k. As independent (Higham and Mary 2019) they make
+// u √(n/3) Σ|terms| at most in the rms, u √n/3 for a running sum, less where terms cancel. So b̃_td
+// is b_td with min(n, 4 + √n) for each of the counts of roundings n: h, N + 8 + R + 4 ln N, 2N + 8
+// + 2R (the 4 is for what a single function may be off). It is more than √3 times the rms of e_t,
+// even if all its parts were in step; tests see e_t below b̃_t/10. Then 6 √Σ b̃² is 10 deviations of
+// Σ ±e_t for many tokens, and of few e_t hardly one exceeds b̃_t: of 1e9 elements none is beyond,
+// and where a single token decides, the minimum is its b_td. Accumulation errs by Σ u_k S_k over
+// its additions, S_k a sum of some terms (parts of the tokens), |u_k| <= u. Each term takes part in
+// at most H of them; given the magnitudes E S_k² <= Σ_{t in k} m_t², so Σ_k S_k² is H Σ m_t² on
+// average and hardly ever 9 times that; and Σ u_k S_k, a martingale, exceeds 6 u √Σ S_k² with a
+// probability of 3e-8 at most, 1e-16 where the u_k are uniform. Hence
+//   b_d = min(Σ b_td, 6 √Σ b̃_td²) + u min(H Σ m_td, 18 √H √Σ m_td²) + T N η
+// Units that cut off push partial sums towards 0: their errors add up. A kernel that has them, for
+// whichever sum, declares a mix that truncates: then b̃ = b, and 12 H replaces 18 √H.
 // Not so for other families (sparse cotangents: of few tokens each must count; exact). Then
 //   dw: |g| b_d + 2u |g X| + η,   dg: |w| b_d + 2u |w X| + η
 //

@@ -1,5 +1,6 @@
 #include "reference/attnres_bwd_coefficients.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace assay::attnres_bwd_contract {
@@ -27,15 +28,23 @@ Coefficients::Coefficients(const Size& size)
       floor(size.sources),
       size_(size) {}
 
-void Coefficients::find(const Numerics& numerics, double eps, const TokenProducts& products) {
+void Coefficients::find(const Numerics& declared, double eps, const TokenProducts& products,
+                        Roundings roundings) {
+  const auto count = [&](double n) {
+    return roundings == Roundings::worst || declared.truncates_mix ? n
+                                                                   : std::min(n, 4 + std::sqrt(n));
+  };
+  Numerics numerics = declared;
+  numerics.summation_height = count(declared.summation_height);
   const double u = unit_roundoff(numerics.accumulate), g = u * numerics.summation_height,
                rho = g / 2 + 4 * u, chi = chain(size_, numerics);
   const double uc = rounding(numerics.weights), lost_c = half_subnormal(numerics.weights),
                up = rounding(numerics.probabilities),
                lost_p = half_subnormal(numerics.probabilities);
   const auto sources = static_cast<double>(size_.sources), dim = static_cast<double>(size_.dim);
-  const double omega = (sources + 8 + numerics.rescales + 4 * std::log(sources)) * u;
-  const double mix = ((numerics.truncates_mix ? 3 : 2) * sources + 8 + 2 * numerics.rescales) * u;
+  const double omega = count(sources + 8 + numerics.rescales + 4 * std::log(sources)) * u;
+  const double mix =
+      count((numerics.truncates_mix ? 3 : 2) * sources + 8 + 2 * numerics.rescales) * u;
   const auto rounded = [&](const Row& size, const Row& error) -> Row {
     return error + up * (size + error) + lost_p;
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <cstdint>
 
 #include "reference/attnres_bwd_contract.h"
 #include "reference/attnres_logits.h"
@@ -20,6 +21,10 @@ struct TokenProducts {
   const Row& d_lse;      // (Q)
 };
 
+// How many of n roundings add up: all of them, or, typically, min(n, 4 + √n). (Those that cut off
+// all do: where the mix truncates, typical is the worst.)
+enum class Roundings : std::uint8_t { worst, typical };
+
 // χ: relative error of a sum of 3Q terms in dV.
 double chain(const Size& size, const Numerics& numerics);
 
@@ -28,7 +33,8 @@ double chain(const Size& size, const Numerics& numerics);
 class Coefficients {
  public:
   explicit Coefficients(const Size& size);
-  void find(const Numerics& numerics, double eps, const TokenProducts& products);
+  void find(const Numerics& numerics, double eps, const TokenProducts& products,
+            Roundings roundings = Roundings::worst);
 
   Table alpha, k, alpha_rate, k_rate, x_rate, x_size;
   Row p, p_rate, floor;

@@ -12,12 +12,12 @@ namespace assay::attnres_reference {
 struct Coefficients {
   const double *alpha, *k, *p;                 // of dO, c, v; p (N) is summed over q
   const double *alpha_rate, *k_rate, *p_rate;  // in the bound of dV; p_rate (N)
-  const double *x_rate, *x_size;               // of |v| in b_td and in m_td of X
   const double* floor;                         // (N): the rest of dV's bound
-  const double *given, *given_rate;            // dV as it was: (N, T, D) at this token, or null
+  // Of |v| in b_td, in b̃_td and in m_td of X.
+  const double *x_rate, *x_typical, *x_size;
 };
 
-// Where sums over tokens are kept, (Q, padded D) each: of X, b_td, b_td², m_td, m_td².
+// Where sums over tokens are kept, (Q, padded D) each: of X, b_td, b̃_td², m_td, m_td².
 struct TokenSums {
   double *x, *b, *b2, *m, *m2;
 };
@@ -85,16 +85,17 @@ struct Gradients {
                                       std::int64_t at, std::int64_t count) {
     const TokenSums& sums = targets->sums;
     for (std::int64_t i = 0; i < count; i += kLanes<kIsa>) {
-      Vec<kIsa> x = {}, b = {}, m = {};
+      Vec<kIsa> x = {}, b = {}, typical = {}, m = {};
       for (std::int64_t n = 0; n < sources; ++n) {
         const Vec<kIsa> v = load<kIsa>(targets->block + n * kBlock + i);
         x += co->k[q * sources + n] * v;
         b += co->x_rate[q * sources + n] * abs<kIsa>(v);
+        typical += co->x_typical[q * sources + n] * abs<kIsa>(v);
         m += co->x_size[q * sources + n] * abs<kIsa>(v);
       }
       add<kIsa>(sums.x + at + i, x);
       add<kIsa>(sums.b + at + i, b);
-      add<kIsa>(sums.b2 + at + i, b * b);
+      add<kIsa>(sums.b2 + at + i, typical * typical);
       add<kIsa>(sums.m + at + i, m);
       add<kIsa>(sums.m2 + at + i, m * m);
     }

@@ -15,8 +15,8 @@
 // To dw and dg the rounding errors of all tokens come together in each column, so that the scatter
 // from column to column, which the bias test goes by, does not show how far they reach. An error η
 // of k_qnt moves the estimate by η h, h = Σ_d V_ntd s_qd / Σ s² (s of X; where g scales a column it
-// scales its error, too). With |η| <= Δ₂, independent from token to token, six deviations of that
-// are at most 6 √Σ_t (Σ_qn Δ₂ |h|)²; more than Σ_tqn Δ₂ |h| it can't be.
+// scales its error, too). With |η| mostly below a third of Δ̃₂ (attnres_bwd.h), six deviations of
+// that are at most 6 √Σ_t (Σ_qn Δ₂ |h|)²; more than Σ_tqn Δ₂ |h| it can't be.
 #include <algorithm>
 #include <cmath>
 
@@ -117,7 +117,7 @@ std::vector<double> scattered(const Loaded& in, const Numerics& numerics,
     const Row square = v.rowwise().squaredNorm().transpose().array(), d_lse = in.d_lse(t);
     const Table dot = (rows * v.transpose()).array(),
                 abs_dot = (rows.cwiseAbs() * v.cwiseAbs().transpose()).array();
-    found.find(numerics, in.eps, {square, dot, abs_dot, d_lse});
+    found.find(numerics, in.eps, {square, dot, abs_dot, d_lse}, Roundings::typical);
     for (std::size_t factor = 0; factor < kFactors; ++factor) {
       const Eigen::Map<const RowMatrix<double>> s(x[factor].data(), in.size.queries, in.size.dim);
       const double moved = (found.x_rate * (s * v.transpose()).array().abs()).sum();
