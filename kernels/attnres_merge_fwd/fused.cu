@@ -1,16 +1,14 @@
-// attnres_merge_fwd/fused: a block takes one token after the other; its rows of P, O1 and U come
-// from memory once and wait in shared memory for β. Versus naive: 6D elements' bytes a token
-// instead of 10D, 10D instead of 16D with an update. Loses its lead where tokens are fewer than
-// multiprocessors.
+// attnres_merge_fwd/fused: a short block for each token; its rows of P, O1 and U come from memory
+// once and wait in registers for β. Versus naive: 6D elements' bytes a token instead of 10D, 10D
+// instead of 16D with an update. Loses its lead where tokens are fewer than multiprocessors.
 //
-// It lives on bytes in flight. Copies to shared memory hold no registers, so blocks run ahead of
-// themselves: while a token is worked on the rows of the next two are under way, of the next one
-// with an update. At D = 2048 in bf16 that is 16 KB a block of 128 threads (12 KB with an update),
-// in 24 KB of shared memory: nine blocks a multiprocessor, 108 to 144 KB in flight where 32 to 64
-// cover the latency; at D = 7168, two blocks of 224 threads and 84 to 112 KB. The one barrier a
-// token costs nothing as long as other blocks have rows to work on, hence many small blocks of
-// threads with 8 to 32 elements each. The grid is what is resident at once: c is folded once a
-// block, and rings never drain. Stores are plain 16-byte vectors.
+// It lives on bytes in flight: 4 to 8 loads of 16 bytes a thread, all issued before the first is
+// needed, and as many blocks as registers allow, of which some load while others wait at the one
+// barrier. On an H100 128 threads of two vectors a row did best at D = 2048: 72.5 µs for 16384
+// tokens, one warp of eight 75.1 µs. A grid of resident blocks, each with a ring of rows in shared
+// memory for its next tokens, took 80.4 µs there and lost 5 to 10 % at every other size: work was
+// shared out before it was known who is late, and every block began by folding c. Here w and g are
+// read for each token, from L1.
 #include <optional>
 
 #include "kernels/attnres_merge_fwd/arguments.h"
@@ -21,126 +19,86 @@ namespace assay::ASSAY_TWIN::attnres_merge_fwd_fused {
 
 using namespace attnres_merge_fwd;
 
-// What determines registers: the hidden elements that a thread owns.
-template <int kElements_, int kMaxThreads_, int kMinBlocks_ = 1>
-struct Shape {
-  static constexpr int kElements = kElements_;
-  static constexpr int kMaxThreads = kMaxThreads_, kMinBlocks = kMinBlocks_;
-};
+constexpr int kMaxThreads = 256;
 
-struct Config {
-  int elements;  // selects the Shape
-  int threads;   // threads * elements >= D
-};
+// Blocks a multiprocessor that registers must allow.
+template <int kVectors>
+inline constexpr int kMinBlocks = kVectors <= 4 ? 8 / kVectors : 1;
 
-// Of the ring: the tokens that it holds, one of which is worked on, and the rows of each.
-template <bool kUpdates>
-inline constexpr int kStages = kUpdates ? 2 : 3;
-template <bool kUpdates>
-inline constexpr int kRows = kUpdates ? 3 : 2;
-
-// P, O1, U and H are all of T.
-template <class T, class S, bool kUpdates>
-ASSAY_KERNEL(S::kMaxThreads, S::kMinBlocks)
+// P, O1, U and H are all of T, and vectors may be used; D <= threads * kVectors vectors.
+template <class T, int kVectors, bool kUpdates>
+ASSAY_KERNEL(kMaxThreads, kMinBlocks<kVectors>)
 void fused(Arguments<T> a) {
-  constexpr int kSize = kVectorSize<T>, kVectors = S::kElements / kSize;
-  constexpr int kP = 0, kO1 = 1, kU = 2;  // rows of a stage
-  ASSAY_SHARED(partial, [2][S::kMaxThreads / kWarpSize][2], float);
+  constexpr int kSize = kVectorSize<T>;
+  ASSAY_SHARED(partial, [2][kMaxThreads / kWarpSize][2], float);
 
   const Slice<T> slice = {a.dim, a.aligned};
-  const int lane = lane_index();
-
-  // A thread reads back from the ring only what it copied itself: the ring needs no barrier.
-  Vector* ring = dyn_shared<Vector>() + thread_index();
-  const auto at = [&](int stage, int row, int i) {
-    return ring + ((stage * kRows<kUpdates> + row) * kVectors + i) * num_threads();
-  };
-
-  // c of this thread's slice. The ring is still unused.
-  float c[kVectors][kSize] = {};
-  ASSAY_UNROLL
-  for (int i = 0; i < kVectors; ++i) {
-    slice.fold_weights(a.w, a.g, 0, i, at(0, kP, i), at(0, kO1, i), c[i]);
-  }
-
-  std::int64_t next_token = block_index();
-  const auto fetch_next = [&](int stage) {
-    if (next_token < a.tokens) {
-      const std::int64_t row = next_token * a.dim;
-      ASSAY_UNROLL
-      for (int i = 0; i < kVectors; ++i) {
-        slice.fetch(at(stage, kP, i), a.p + row, i);
-        if constexpr (kUpdates) slice.fetch(at(stage, kU, i), a.u.template as<T>() + row, i);
-      }
-      ASSAY_UNROLL
-      for (int i = 0; i < kVectors; ++i) {
-        slice.fetch(at(stage, kO1, i), a.o1.template as<T>() + row, i);
-      }
-      next_token += num_blocks();
-    }
-    commit_async();
-  };
-  ASSAY_UNROLL
-  for (int s = 0; s < kStages<kUpdates>; ++s) fetch_next(s);
-
-  int stage = 0, buffer = 0;
-  for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks()) {
+  int buffer = 0;
+  for (std::int64_t t = block_index(); t < a.tokens; t += num_blocks(), buffer ^= 1) {
     const std::int64_t row = t * a.dim;
+    Vector p[kVectors], o1[kVectors], u[kUpdates ? kVectors : 1];
+    ASSAY_UNROLL
+    for (int i = 0; i < kVectors; ++i) {
+      p[i] = slice.load(a.p + row, i);
+      if constexpr (kUpdates) u[i] = slice.load(a.u.template as<T>() + row, i);
+    }
+    ASSAY_UNROLL
+    for (int i = 0; i < kVectors; ++i) o1[i] = slice.load(a.o1.template as<T>() + row, i);
     const float l1 = a.l1.load(t);
-    wait_async<kStages<kUpdates> - 1>();
 
-    // Update: the ring, too, keeps what is stored. Scores and squares, this thread's part.
+    // Update. Scores and squares, this thread's part.
     float sums[2] = {};
     ASSAY_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      T* const p = reinterpret_cast<T*>(at(stage, kP, i));
-      float x[kSize];
-      load_elements(p, x);
+      float x[kSize], c[kSize] = {};
+      ASSAY_UNROLL
+      for (int j = 0; j < kSize; ++j) x[j] = element<T>(p[i].words, j);
       if constexpr (kUpdates) {
-        float u[kSize];
-        load_elements(reinterpret_cast<const T*>(at(stage, kU, i)), u);
         ASSAY_UNROLL
-        for (int j = 0; j < kSize; ++j) x[j] = widen(narrow<T>(x[j] + u[j]));
-        store_elements(p, x);
+        for (int j = 0; j < kSize; ++j) {
+          x[j] = widen(narrow<T>(x[j] + element<T>(u[i].words, j)));
+        }
+        store_elements(reinterpret_cast<T*>(&p[i]), x);
         slice.store({a.p, dtype_of<T>}, row, i, x);
       }
+      if (slice.first(i) < a.dim) load_weights(a.w, a.g, slice.first(i), c);
       ASSAY_UNROLL
       for (int j = 0; j < kSize; ++j) {
-        sums[0] += c[i][j] * x[j];
+        sums[0] += c[j] * x[j];
         sums[1] += x[j] * x[j];
       }
     }
 
     // Block sums. Two buffers: one barrier a token is enough.
     const float part = warp_sum<2>(warp_sum_each(sums));
-    if (lane < 2) partial[buffer][warp_index()][lane] = part;
+    if (lane_index() < 2) partial[buffer][warp_index()][lane_index()] = part;
     sync_threads();
     float dot = 0, square = 0;
     for (int w = 0; w < num_warps(); ++w) {
       dot += partial[buffer][w][0];
       square += partial[buffer][w][1];
     }
-    buffer ^= 1;
 
     // β and LSE, H.
     const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);
     const Weights both = weigh(r * dot, l1);
     ASSAY_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      float x[kSize], o1[kSize], h[kSize];
-      load_elements(reinterpret_cast<const T*>(at(stage, kP, i)), x);
-      load_elements(reinterpret_cast<const T*>(at(stage, kO1, i)), o1);
-      mix(both.beta, x, o1, h);
-      slice.store(a.h, row, i, h);
+      float x[kSize], y[kSize], h[kSize];
+      ASSAY_UNROLL
+      for (int j = 0; j < kSize; ++j) {
+        x[j] = element<T>(p[i].words, j);
+        y[j] = element<T>(o1[i].words, j);
+      }
+      mix(both.beta, x, y, h);
+      slice.store({a.h.data, dtype_of<T>}, row, i, h);
     }
     if (thread_index() == 0) a.lse.store(t, both.lse);
-
-    fetch_next(stage);
-    stage = stage + 1 == kStages<kUpdates> ? 0 : stage + 1;
   }
 }
 
-// Rows of several dtypes, or too wide for the ring: one block per token, P once more for the mix.
+// Rows of several dtypes, too wide for registers or not aligned: one block per token, P once more
+// for the mix.
 constexpr int kWideThreads = 512;
 template <class T>
 ASSAY_KERNEL(kWideThreads)
@@ -175,78 +133,73 @@ void wide(Arguments<T> a) {
 
 namespace {
 
-// Calls f(Shape) with the instantiation of the config; the list is all there is.
-template <class F>
-Launch with_shape(const Config& config, const F& f) {
-  Launch result;
-  const auto offer = [&]<class S>(S shape) {
-    if (S::kElements == config.elements) result = f(shape);
-  };
-  offer(Shape<8, 128, 8>{});
-  offer(Shape<16, 128, 8>{});
-  offer(Shape<24, 128, 6>{});
-  offer(Shape<32, 256, 2>{});
-  offer(Shape<64, 256>{});
-  return result;
+constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;  // a kernel loops over the rest
+
+std::int64_t vector_size(const Problem& p) {
+  return static_cast<std::int64_t>(sizeof(Vector) / size_of(p.dtype_of("P")));
 }
 
-// Dynamic shared memory of a block: the ring.
-std::int64_t shared_bytes(const Config& c, const Problem& p) {
-  const std::int64_t rows =
-      p.has("U") ? kStages<true> * kRows<true> : kStages<false> * kRows<false>;
-  return rows * c.threads * c.elements * static_cast<std::int64_t>(size_of(p.dtype_of("P")));
-}
+// How many vectors of a row a thread owns, and how many threads there are.
+struct Config {
+  int vectors, threads;
+};
 
-// Each max_threads is that of the Shape. Nothing: for `wide`.
+// Where rows are aligned; of several shapes with the fewest idle lanes the one with most threads.
+// Nothing: for `wide`.
 std::optional<Config> choose(const Problem& p) {
   for (const char* name : {"O1", "U", "H"}) {
-    if (p.dtype_of(name) != p.dtype_of("P") && (p.has(name))) return {};
+    if (p.has(name) && p.dtype_of(name) != p.dtype_of("P")) return {};
   }
-  for (const auto& [elements, max_threads] :
-       {std::pair{8, 128}, {16, 128}, {24, 128}, {32, 256}, {64, 256}}) {
-    const std::int64_t threads = round_up(ceil_div(p.dim("D"), elements), kWarpSize);
-    if (threads > max_threads) continue;
-    const Config c = {elements, static_cast<int>(threads)};
-    // Less what a block keeps besides.
-    if (shared_bytes(c, p) <= max_shared_bytes() - (2 << 10)) return c;
+  const auto size = vector_size(p);
+  if (p.dim("D") % size != 0) return {};
+  std::optional<Config> best;
+  for (const int vectors : {2, 3, 4, 8}) {
+    const std::int64_t threads = round_up(ceil_div(p.dim("D") / size, vectors), kWarpSize);
+    if (threads > kMaxThreads) continue;
+    if (!best || threads * vectors < std::int64_t{best->threads} * best->vectors) {
+      best = {vectors, static_cast<int>(threads)};
+    }
   }
-  return {};
+  return best;
 }
 
-template <class T, class S, bool kUpdates>
-Launch prepare_fused(const Arguments<T>& a, const Config& c, std::int64_t shared) {
-  const auto kernel = fused<T, S, kUpdates>;
-  allow_shared(kernel, shared);
-  const std::int64_t blocks = std::min(resident_blocks(kernel, c.threads, shared), a.tokens);
-  return [=, threads = c.threads](Stream stream) {
-    launch(kernel, {.blocks = blocks, .threads = threads, .shared_bytes = shared, .stream = stream},
-           a);
-  };
+template <class T, bool kUpdates>
+auto kernel_for(const Config& config) {
+  switch (config.vectors) {
+    case 2:
+      return fused<T, 2, kUpdates>;
+    case 3:
+      return fused<T, 3, kUpdates>;
+    case 4:
+      return fused<T, 4, kUpdates>;
+    default:
+      return fused<T, 8, kUpdates>;
+  }
 }
 
 template <class T>
 Launch prepare(const Problem& p, const Buffers& buffers) {
   const Arguments<T> a = arguments<T>(p, buffers);
-  if (const auto config = choose(p)) {
-    const std::int64_t shared = shared_bytes(*config, p);
-    return with_shape(*config, [&]<class S>(S) {
-      return a.u.data != nullptr ? prepare_fused<T, S, true>(a, *config, shared)
-                                 : prepare_fused<T, S, false>(a, *config, shared);
-    });
-  }
-  constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;  // the kernel loops over the rest
+  const auto config = choose(p);
+  const bool wide_rows = !config || !a.aligned;
+  const auto kernel = wide_rows             ? wide<T>
+                      : a.u.data != nullptr ? kernel_for<T, true>(*config)
+                                            : kernel_for<T, false>(*config);
+  const int threads = wide_rows ? kWideThreads : config->threads;
   return [=, blocks = std::min(a.tokens, kMostBlocks)](Stream stream) {
-    launch(wide<T>, {.blocks = blocks, .threads = kWideThreads, .stream = stream}, a);
+    launch(kernel, {.blocks = blocks, .threads = threads, .stream = stream}, a);
   };
 }
 
 Numerics numerics(const Problem& p) {
-  if (const auto c = choose(p)) {
-    // A thread's own sum, the tree of its warp, then one warp after the other.
-    const std::int64_t chain = c->elements + 5 + c->threads / kWarpSize;
-    return {.summation_height = height(chain, 1)};
-  }
-  return {.summation_height = block_sum_height(p.dim("D"), p.dtype_of("P"), kWideThreads)};
+  const double wide_height = block_sum_height(p.dim("D"), p.dtype_of("P"), kWideThreads);
+  const auto c = choose(p);
+  if (!c) return {.summation_height = wide_height};
+  // A thread's own sum, the tree of its warp, then one warp after the other.
+  const auto size = vector_size(p);
+  const std::int64_t chain = c->vectors * size + 5 + c->threads / kWarpSize;
+  // A tensor that is not aligned is for `wide`.
+  return {.summation_height = std::max(height(chain, 1), wide_height)};
 }
 
 }  // namespace
@@ -254,7 +207,7 @@ Numerics numerics(const Problem& p) {
 ASSAY_VARIANT(fused){
     .op = "attnres_merge_fwd",
     .name = "fused",
-    .summary = "one pass: rows read once, asynchronously, several tokens ahead",
+    .summary = "one pass: a block for each token, whose rows wait in registers",
     .backend = kTwinBackend,
     .arch = {.min = 80},
     .repeatability = Repeatability::batch_invariant,
