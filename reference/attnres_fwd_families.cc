@@ -218,6 +218,10 @@ std::vector<Family> common_families(const Extremes& extremes) {
        .meaning = "gaussian, tensors one element off their alignment",
        .fill = fill_all_gaussian,
        .layout = Layout::misaligned},
+      {.name = "padded",
+       .meaning = "gaussian, 32 bytes between one row of a tensor and the next",
+       .fill = fill_all_gaussian,
+       .layout = Layout::padded},
   };
 }
 

@@ -26,6 +26,9 @@ struct Arguments {
   ASSAY_DEVICE std::int64_t row(int source, std::int64_t token) const {
     return (source * tokens + token) * dim;
   }
+  // Where rows of w and g begin.
+  ASSAY_DEVICE std::int64_t w_row(int query) const { return std::int64_t{query} * dim; }
+  ASSAY_DEVICE std::int64_t g_row(int query) const { return w_row(query); }
   // Of dO, likewise.
   ASSAY_DEVICE std::int64_t query_row(int query, std::int64_t token) const {
     return (query * tokens + token) * dim;

@@ -20,11 +20,21 @@ struct Arguments {
   int sources, queries, dim;  // N, Q, D
   std::int64_t tokens;        // T
   float eps;
+  std::int64_t v_pitch, w_pitch, g_pitch, o_pitch, lse_pitch;  // elements from row to row
   bool aligned;  // every row of v, w, g, o starts at a multiple of a 16-byte vector of T: vectors
                  // may be used
 
   ASSAY_DEVICE const T* row(int source, std::int64_t token) const {
-    return v + (source * tokens + token) * dim;
+    return v + (source * tokens + token) * v_pitch;
+  }
+  // Where rows begin, in elements.
+  ASSAY_DEVICE std::int64_t w_row(int query) const { return query * w_pitch; }
+  ASSAY_DEVICE std::int64_t g_row(int query) const { return query * g_pitch; }
+  ASSAY_DEVICE std::int64_t o_row(std::int64_t query, std::int64_t token) const {
+    return (query * tokens + token) * o_pitch;
+  }
+  ASSAY_DEVICE std::int64_t lse_at(std::int64_t query, std::int64_t token) const {
+    return query * lse_pitch + token;
   }
 };
 
@@ -41,7 +51,15 @@ Arguments<T> arguments(const Problem& p, const Buffers& buffers) {
   a.dim = static_cast<int>(p.dim("D"));
   a.tokens = p.dim("T");
   a.eps = static_cast<float>(p.real("eps"));
+  a.v_pitch = row_pitch(buffers, "V");
+  a.w_pitch = row_pitch(buffers, "w");
+  a.g_pitch = row_pitch(buffers, "g");
+  a.o_pitch = row_pitch(buffers, "O");
+  a.lse_pitch = row_pitch(buffers, "LSE");
   a.aligned = a.dim % kVectorSize<T> == 0;
+  for (const std::int64_t pitch : {a.v_pitch, a.w_pitch, a.g_pitch, a.o_pitch}) {
+    a.aligned = a.aligned && pitch % kVectorSize<T> == 0;
+  }
   for (const void* data :
        {static_cast<const void*>(a.v), a.w.data, a.g.data, static_cast<const void*>(a.o.data)}) {
     a.aligned = a.aligned && is_vector_aligned(data);

@@ -169,9 +169,9 @@ void fused(Arguments<T> a, int rows, int groups) {
     }
 
     // O and LSE.
-    std::int64_t out = (query * a.tokens + t) * a.dim;
+    std::int64_t out = a.o_row(query, t);
     ASSAY_UNROLL
-    for (int q = 0; q < kQueries; ++q, out += a.tokens * a.dim) {
+    for (int q = 0; q < kQueries; ++q, out += a.tokens * a.o_pitch) {
       const float scale = 1.0f / shuffle(total, q);
       if (query + q >= a.queries) break;
       ASSAY_UNROLL
@@ -183,7 +183,7 @@ void fused(Arguments<T> a, int rows, int groups) {
       }
     }
     if (thread_index() < kQueries && query + lane < a.queries) {
-      a.lse.store((query + lane) * a.tokens + t, max * kLn2 + log_accurate(total));
+      a.lse.store(a.lse_at(query + lane, t), max * kLn2 + log_accurate(total));
     }
   }
 }
@@ -235,9 +235,9 @@ void wide(Arguments<T> a, float* scores) {
         ASSAY_UNROLL
         for (int j = 0; j < kCount; ++j) sum[j] += weight * x[j];
       }
-      store_part(a.o, qt * a.dim + d, sum);
+      store_part(a.o, a.o_row(q, t) + d, sum);
     });
-    if (thread_index() == 0) a.lse.store(qt, max * kLn2 + log_accurate(total));
+    if (thread_index() == 0) a.lse.store(a.lse_at(q, t), max * kLn2 + log_accurate(total));
   }
 }
 
@@ -350,6 +350,7 @@ ASSAY_VARIANT(fused){
     .summary = "online softmax over depth, V read once: asynchronous copies, sums in registers",
     .backend = kTwinBackend,
     .arch = {.min = 80},
+    .strided = true,
     .numerics = numerics,
     .unsupported = too_large,
     .workspace =

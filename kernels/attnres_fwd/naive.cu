@@ -17,7 +17,7 @@ ASSAY_KERNEL(kThreads)
 void rstd(Arguments<T> a, float* r) {
   const std::int64_t rows = a.sources * a.tokens;
   for (std::int64_t nt = block_index(); nt < rows; nt += num_blocks()) {
-    const T* row = a.v + nt * a.dim;
+    const T* row = a.row(static_cast<int>(nt / a.tokens), nt % a.tokens);
     float squares = 0;
     for_each_part(a, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount];
@@ -40,7 +40,7 @@ void logits(Arguments<T> a, const float* r, float* l) {
   for (std::int64_t qnt = block_index(); qnt < a.queries * rows; qnt += num_blocks()) {
     const int q = static_cast<int>(qnt / rows);
     const std::int64_t nt = qnt % rows;
-    const T* row = a.v + nt * a.dim;
+    const T* row = a.row(static_cast<int>(nt / a.tokens), nt % a.tokens);
     float dot = 0;
     for_each_part(a, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
       float x[kCount], c[kCount];
@@ -73,7 +73,7 @@ void softmax(Arguments<T> a, float* l) {
       sum += p;
     }
     for (int n = 0; n < a.sources; ++n) column[n * a.tokens] /= sum;
-    a.lse.store(qt, max + log_accurate(sum));
+    a.lse.store(a.lse_at(qt / a.tokens, qt % a.tokens), max + log_accurate(sum));
   }
 }
 
@@ -94,7 +94,7 @@ void mix(Arguments<T> a, const float* alpha) {
         ASSAY_UNROLL
         for (int j = 0; j < kCount; ++j) sum[j] += weight * x[j];
       }
-      store_part(a.o, qt * a.dim + d, sum);
+      store_part(a.o, a.o_row(qt / a.tokens, t) + d, sum);
     });
   }
 }
@@ -132,6 +132,7 @@ ASSAY_VARIANT(naive){
     .summary = "one kernel per step: rstd, logits, softmax, mix; intermediates through memory",
     .backend = kTwinBackend,
     .arch = {.min = 80},
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           return Numerics{.summation_height = block_sum_height(p, p.dtype_of("V"), kThreads)};

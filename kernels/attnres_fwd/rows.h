@@ -14,7 +14,7 @@ ASSAY_DEVICE void for_each_part(const A& a, int begin, int end, const Body& body
 // c = w⊙g of query q, elements d to d + kCount - 1.
 template <class A, int kCount>
 ASSAY_DEVICE void load_weights(const A& a, int q, int d, float (&c)[kCount]) {
-  assay::ASSAY_TWIN::load_weights(a.w, a.g, static_cast<std::int64_t>(q) * a.dim + d, c);
+  assay::ASSAY_TWIN::load_weights(a.w, a.w_row(q) + d, a.g, a.g_row(q) + d, c);
 }
 
 inline double block_sum_height(const Problem& p, DType dtype, int threads) {

@@ -59,7 +59,7 @@ ASSAY_DEVICE void fold_weights(const A& a, const Slice<T>& slice, int query, int
     for (int i = 0; i < kVectors; ++i) {
       float c[kSize] = {};
       if (query + q < a.queries) {
-        slice.fold_weights(a.w, a.g, static_cast<std::int64_t>(query + q) * a.dim, i, scratch,
+        slice.fold_weights(a.w, a.w_row(query + q), a.g, a.g_row(query + q), i, scratch,
                            scratch + stride, c);
       }
       weights.put(q, i, c);

@@ -139,9 +139,11 @@ void merge(Arguments<T> a, Partial in, int splits, int slices, int slice_dim) {
       }
       ASSAY_UNROLL
       for (int j = 0; j < kCount; ++j) sum[j] *= scale;
-      store_part(a.o, qt * a.dim + d, sum);
+      store_part(a.o, a.o_row(qt / a.tokens, qt % a.tokens) + d, sum);
     });
-    if (begin == 0 && thread_index() == 0) a.lse.store(qt, max * kLn2 + log_accurate(total));
+    if (begin == 0 && thread_index() == 0) {
+      a.lse.store(a.lse_at(qt / a.tokens, qt % a.tokens), max * kLn2 + log_accurate(total));
+    }
   }
 }
 
@@ -195,6 +197,7 @@ ASSAY_VARIANT(split_kv){
     .summary = "sources split across blocks, partial (m, l, O) merged by a second kernel",
     .backend = kTwinBackend,
     .arch = {.min = 80},
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           // The merge rescales each partial result once.

@@ -268,7 +268,7 @@ void attend(Arguments<T> a, Panel panel, const std::uint32_t* fragments, int ste
       }
     }
     if (lane == 0) {
-      a.lse.store(query * a.tokens + token + k, max * kLn2 + log_accurate(total));
+      a.lse.store(a.lse_at(query, token + k), max * kLn2 + log_accurate(total));
     }
   }
   sync_threads();
@@ -322,7 +322,7 @@ void attend(Arguments<T> a, Panel panel, const std::uint32_t* fragments, int ste
         for (int i = 0; i < 2 * kGroups; i += 2) {  // queries lane / 4, then + 8
           const int q = first_group * 8 + lane / 4 + i / 2 * 8;
           if (q >= a.queries) break;
-          const std::int64_t out = (q * a.tokens + token + k) * a.dim;
+          const std::int64_t out = a.o_row(q, token + k);
           ASSAY_UNROLL
           for (int j = 0; j < kMixDim / 8; ++j) {
             const int column = begin + d + j * 8 + lane % 4 * 2;
@@ -436,6 +436,7 @@ ASSAY_VARIANT(tensor_core){
     .summary = "scores and mix through mma.sync, exact sums of bf16 terms in place of fp32",
     .backend = kTwinBackend,
     .arch = {.min = 80},
+    .strided = true,
     .numerics = numerics,
     .unsupported = unsupported,
     .workspace = [](const Problem& p) { return Workspace{4 * make_plan(p).fragments}; },

@@ -52,11 +52,11 @@ struct FoldWeights {
     const std::int64_t padded = padded_dim(dim);
     for (std::int64_t q = 0; q < queries; ++q) {
       for (std::int64_t d = 0; d < padded; d += kPair<isa>) {
-        const std::int64_t at = q * dim + d;
         const std::int64_t count = std::clamp<std::int64_t>(dim - d, 0, kPair<isa>);
-        Pair<isa> c = count > 0 ? load_as<isa, V>(*w, at, count) : Pair<isa>{};
+        Pair<isa> c =
+            count > 0 ? load_as<isa, V>(*w, w->spec.row_offset(q) + d, count) : Pair<isa>{};
         if (g && count > 0) {
-          const Pair<isa> y = load_as<isa, V>(*g, at, count);
+          const Pair<isa> y = load_as<isa, V>(*g, g->spec.row_offset(q) + d, count);
           c = {c.a * y.a, c.b * y.b};
         }
         store(to + q * padded + d, c);

@@ -64,16 +64,23 @@ ASSAY_DEVICE void store_part(const AnyOutput& out, std::int64_t i, const float (
   }
 }
 
-// c = w⊙g, elements i to i + kCount - 1; an absent g is all ones.
+// c = w⊙g, kCount elements from element w_at of w and g_at of g on; an absent g is all ones.
+template <int kCount>
+ASSAY_DEVICE void load_weights(const AnyInput& w, std::int64_t w_at, const AnyInput& g,
+                               std::int64_t g_at, float (&c)[kCount]) {
+  load_part(w, w_at, c);
+  if (!g.present()) return;
+  float scale[kCount];
+  load_part(g, g_at, scale);
+  ASSAY_UNROLL
+  for (int j = 0; j < kCount; ++j) c[j] *= scale[j];
+}
+
+// Where both have rows in the same places.
 template <int kCount>
 ASSAY_DEVICE void load_weights(const AnyInput& w, const AnyInput& g, std::int64_t i,
                                float (&c)[kCount]) {
-  load_part(w, i, c);
-  if (!g.present()) return;
-  float scale[kCount];
-  load_part(g, i, scale);
-  ASSAY_UNROLL
-  for (int j = 0; j < kCount; ++j) c[j] *= scale[j];
+  load_weights(w, i, g, i, c);
 }
 
 // A tensor as kernels take it; an absent one.
@@ -85,6 +92,13 @@ inline AnyInput input(const Buffers& buffers, std::string_view name) {
 inline AnyOutput output(const Buffers& buffers, std::string_view name) {
   const TensorView* view = buffers.find(name);
   return view ? AnyOutput{view->data, view->spec.dtype} : AnyOutput{};
+}
+
+// From one row of a tensor to the next, in elements; 0 for one that is absent. Rows of all
+// other axes follow each other at that distance, too.
+inline std::int64_t row_pitch(const Buffers& buffers, std::string_view name) {
+  const TensorView* view = buffers.find(name);
+  return view ? view->spec.row_offset(1) : 0;
 }
 
 inline bool is_vector_aligned(const void* data) {

@@ -75,13 +75,14 @@ struct Slice {
     }
   }
 
-  // c = w⊙g of vector i of the row that begins at element `row`. Single elements pass through two
-  // vectors of shared memory, to be indexed at run time.
-  ASSAY_DEVICE void fold_weights(const AnyInput& w, const AnyInput& g, std::int64_t row, int i,
-                                 Vector* low, Vector* high, float (&c)[kSize]) const {
+  // c = w⊙g of vector i of the rows that begin at elements w_row of w and g_row of g. Single
+  // elements pass through two vectors of shared memory, to be indexed at run time.
+  ASSAY_DEVICE void fold_weights(const AnyInput& w, std::int64_t w_row, const AnyInput& g,
+                                 std::int64_t g_row, int i, Vector* low, Vector* high,
+                                 float (&c)[kSize]) const {
     const int d = first(i);
     if (aligned) {
-      if (d < dim) load_weights(w, g, row + d, c);
+      if (d < dim) load_weights(w, w_row + d, g, g_row + d, c);
       return;
     }
     const auto scratch = [&](int j) {
@@ -90,7 +91,7 @@ struct Slice {
     ASSAY_NO_UNROLL
     for (int j = 0; j < kSize; ++j) {
       float one[1] = {};
-      if (d + j < dim) load_weights(w, g, row + d + j, one);
+      if (d + j < dim) load_weights(w, w_row + d + j, g, g_row + d + j, one);
       *scratch(j) = one[0];
     }
     ASSAY_UNROLL

@@ -40,6 +40,7 @@ struct Wrong {
   std::function<Numerics(const Problem&)> numerics = {};  // none: the op's
   std::function<Workspace(const Problem&)> workspace = {};
   bool needs_order = false;
+  bool strided = false;
   Prepare prepare = {};  // none: one launch of the rule's kernel
 };
 
@@ -63,6 +64,7 @@ inline Liar make_liar(const char* name, Wrong w, Usual usual) {
   variant.backend = kTwinBackend;
   variant.arch = {.min = 80};
   variant.repeatability = w.repeatability;
+  variant.strided = w.strided;
   variant.numerics = w.numerics ? std::move(w.numerics) : std::move(usual.numerics);
   variant.unsupported = std::move(usual.unsupported);
   variant.workspace = std::move(w.workspace);

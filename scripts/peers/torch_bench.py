@@ -205,7 +205,7 @@ def main() -> int:
         if not torch.cuda.is_available():
             print("torch_bench: torch sees no CUDA device; --device cpu runs eager and compile", file=sys.stderr)
             return USAGE
-        torch.cuda.set_device(torch.device(options.device))
+        torch.cuda.set_device(torch.device(options.device).index or 0)
     torch.set_float32_matmul_precision("highest")
     try:
         return sweep(options, Assay(options.assay))

@@ -16,6 +16,7 @@ struct Arguments {
   TensorView v, w, o, lse;      // (N, T, D), (Q, D), (Q, T, D), (Q, T)
   std::optional<TensorView> g;  // (Q, D)
   std::int64_t blocks, queries, tokens, dim;
+  std::int64_t pitch, block_pitch;  // elements from token to token of V, from block to block
   double eps;
   float* c;        // (Q, padded D): w⊙g, at the start of the workspace
   float* scratch;  // the rest of the workspace
@@ -30,11 +31,18 @@ struct Arguments {
         queries(p.dim("Q")),
         tokens(p.dim("T")),
         dim(p.dim("D")),
+        pitch(v.spec.row_offset(1)),
+        block_pitch(tokens * pitch),
         eps(p.real("eps")),
         c(static_cast<float*>(b.workspace)),
         scratch(c + queries * padded_dim(dim)) {
     if (const TensorView* weights = b.find("g")) g = *weights;
     stream = goes_past_cache(o, v.spec.bytes() + o.spec.bytes());
+  }
+
+  // Of LSE, in elements.
+  std::int64_t lse_at(std::int64_t query, std::int64_t token) const {
+    return lse.spec.row_offset(query) + token;
   }
 };
 

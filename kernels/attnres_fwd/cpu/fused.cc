@@ -18,9 +18,9 @@ constexpr std::int64_t kMaxChunk = 64;  // rows
 template <Isa isa, int kQueries, class T>
 ASSAY_INLINE void attend(const Arguments& a, std::int64_t t, std::int64_t query, std::int64_t begin,
                          std::int64_t end, Softmax* state, float* sum) {
-  const std::int64_t rows = end - begin, stride = a.tokens * a.dim, padded = padded_dim(a.dim);
+  const std::int64_t rows = end - begin, stride = a.block_pitch, padded = padded_dim(a.dim);
   const bool first = begin == 0, last = end == a.blocks;
-  const T* v = a.v.as<const T>() + begin * stride + t * a.dim;
+  const T* v = a.v.as<const T>() + begin * stride + t * a.pitch;
 
   // Scores.
   float r[kMaxChunk], weight[kMaxChunk * kQueries];
@@ -39,7 +39,7 @@ ASSAY_INLINE void attend(const Arguments& a, std::int64_t t, std::int64_t query,
     if (last) {
       normalise(weight + q, rows, kQueries, now);
       keep[q] /= now.total;
-      put(a.lse, (query + q) * a.tokens + t, log_sum_exp(now));
+      put(a.lse, a.lse_at(query + q, t), log_sum_exp(now));
     } else {
       state[query + q] = now;
     }
@@ -84,6 +84,7 @@ ASSAY_VARIANT(fused){
     .op = "attnres_fwd",
     .name = "fused",
     .summary = "online softmax over chunks of rows, V read once",
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           const std::int64_t chunk = chunk_rows(p);

@@ -11,8 +11,8 @@ template <class T>
 struct Norm {
   template <Isa isa>
   static ASSAY_INLINE void run(const Arguments* a, float* r, std::int64_t begin, std::int64_t end) {
-    const T* v = a->v.as<const T>() + begin * a->dim;
-    score_rows<isa, 0>(v, end - begin, a->dim, a->dim, nullptr, r + begin, nullptr);
+    const T* v = a->v.as<const T>() + begin * a->pitch;
+    score_rows<isa, 0>(v, end - begin, a->pitch, a->dim, nullptr, r + begin, nullptr);
     for (std::int64_t i = begin; i < end; ++i) r[i] = rms_reciprocal(r[i], a->dim, a->eps);
   }
 };
@@ -26,7 +26,7 @@ struct Logits {
     for (std::int64_t t = begin; t < end; ++t) {
       for (std::int64_t q = 0; q < a->queries; ++q) {
         float* logit = l + (q * a->tokens + t) * a->blocks;
-        score_rows<isa, 1, false>(a->v.as<const T>() + t * a->dim, a->blocks, a->tokens * a->dim,
+        score_rows<isa, 1, false>(a->v.as<const T>() + t * a->pitch, a->blocks, a->block_pitch,
                                   a->dim, a->c + q * padded_dim(a->dim), nullptr, logit);
         for (std::int64_t n = 0; n < a->blocks; ++n) logit[n] *= r[n * a->tokens + t];
       }
@@ -42,7 +42,7 @@ struct Mix {
                                std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       for (std::int64_t q = 0; q < a->queries; ++q) {
-        mix_rows<isa, 1, T>(a->v.as<const T>() + t * a->dim, a->blocks, a->tokens * a->dim, a->dim,
+        mix_rows<isa, 1, T>(a->v.as<const T>() + t * a->pitch, a->blocks, a->block_pitch, a->dim,
                             weight + (q * a->tokens + t) * a->blocks, nullptr, nullptr,
                             to_output(*a, q, t));
       }
@@ -58,7 +58,7 @@ void softmax(const Arguments& a, float* l, std::int64_t begin, std::int64_t end)
   for (std::int64_t i = begin; i < end; ++i) {
     const Softmax s = exponentiate(l + i * a.blocks, a.blocks, 1, {});
     normalise(l + i * a.blocks, a.blocks, 1, s);
-    put(a.lse, i, log_sum_exp(s));
+    put(a.lse, a.lse_at(i / a.tokens, i % a.tokens), log_sum_exp(s));
   }
 }
 
@@ -83,6 +83,7 @@ ASSAY_VARIANT(naive){
     .op = "attnres_fwd",
     .name = "naive",
     .summary = "one pass a step, intermediates through memory",
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("V"))};

@@ -62,7 +62,7 @@ struct MixTarget {
 
 inline MixTarget to_output(const Arguments& a, std::int64_t query, std::int64_t token) {
   const DType dtype = a.o.spec.dtype;
-  const std::int64_t row = a.dim * static_cast<std::int64_t>(size_of(dtype));
+  const std::int64_t row = a.o.spec.row_offset(1) * static_cast<std::int64_t>(size_of(dtype));
   return {a.o.as<char>() + (query * a.tokens + token) * row, a.tokens * row, dtype, a.stream,
           false};
 }

@@ -41,8 +41,8 @@ struct Part {
                                   std::int64_t split, std::int64_t query) {
     const std::int64_t begin = a.blocks * split / partials.splits;
     const std::int64_t rows = a.blocks * (split + 1) / partials.splits - begin;
-    const std::int64_t stride = a.tokens * a.dim, padded = padded_dim(a.dim);
-    const T* v = a.v.as<const T>() + begin * stride + t * a.dim;
+    const std::int64_t stride = a.block_pitch, padded = padded_dim(a.dim);
+    const T* v = a.v.as<const T>() + begin * stride + t * a.pitch;
 
     // Scores.
     float r[kMaxRows], weight[kMaxRows * kQueries];
@@ -57,7 +57,7 @@ struct Part {
       const Softmax softmax = exponentiate(weight + q, rows, kQueries, {});
       if (partials.splits == 1) {
         normalise(weight + q, rows, kQueries, softmax);
-        put(a.lse, (query + q) * a.tokens + t, log_sum_exp(softmax));
+        put(a.lse, a.lse_at(query + q, t), log_sum_exp(softmax));
       } else {
         const std::int64_t at = (t * a.queries + query + q) * partials.splits + split;
         partials.max[at] = softmax.max;
@@ -90,7 +90,7 @@ struct Merge {
       }
       normalise(weight, splits, 1, all);
       const std::int64_t t = i / a->queries, q = i % a->queries;
-      put(a->lse, q * a->tokens + t, log_sum_exp(all));
+      put(a->lse, a->lse_at(q, t), log_sum_exp(all));
       mix_rows<isa, 1, T>(static_cast<const float*>(partials.mix) + i * splits * padded, splits,
                           padded, a->dim, weight, nullptr, nullptr, to_output(*a, q, t));
     }
@@ -129,6 +129,7 @@ ASSAY_VARIANT(split_kv){
     .op = "attnres_fwd",
     .name = "split_kv",
     .summary = "rows of a token split among threads, partial results merged",
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           return Numerics{.summation_height = score_height(p.dim("D"), p.dtype_of("V")),

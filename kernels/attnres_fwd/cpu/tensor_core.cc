@@ -94,7 +94,7 @@ struct Gemm {
     // Pack. Token after token, each block's rows in turn.
     for (std::int64_t n = 0; n < a.blocks; ++n) {
       for (std::int64_t t = 0; t < tokens; ++t) {
-        const T* row = a.v.as<const T>() + (n * a.tokens + t0 + t) * a.dim;
+        const T* row = a.v.as<const T>() + n * a.block_pitch + (t0 + t) * a.pitch;
         const std::int64_t at = t * a.blocks + n;
         panel.r[at] =
             rms_reciprocal(pack_row<isa>(row, a.dim, panel.v + at * padded), a.dim, a.eps);
@@ -116,7 +116,7 @@ struct Gemm {
           float* l = s + t * a.blocks * kQueries + j;
           const Softmax softmax = exponentiate(l, a.blocks, kQueries, {});
           normalise(l, a.blocks, kQueries, softmax);
-          put(a.lse, (q + j) * a.tokens + t0 + t, log_sum_exp(softmax));
+          put(a.lse, a.lse_at(q + j, t0 + t), log_sum_exp(softmax));
         }
       }
 
@@ -145,6 +145,7 @@ ASSAY_VARIANT(tensor_core){
     .op = "attnres_fwd",
     .name = "tensor_core",
     .summary = "scores and mix as tiled matrix products over packed panels",
+    .strided = true,
     .numerics =
         [](const Problem& p) {
           return Numerics{.summation_height = height(p.dim("D"), simd_width(best_isa()))};

@@ -20,6 +20,7 @@ struct Arguments {
   AnyOutput o, lse;           // (Q, T, D), (Q, T)
   int sources, queries, dim;  // N, Q, D
   std::int64_t tokens;        // T
+  std::int64_t v_pitch, w_pitch, g_pitch, o_pitch, lse_pitch;  // elements from row to row
   float eps;
   // For bugs that keep something; the correct kernel has neither.
   float* scratch;
@@ -52,7 +53,7 @@ struct Correct {
 
   // Where they lie, in elements.
   ASSAY_DEVICE static std::int64_t row(const Arguments& a, int n, std::int64_t t) {
-    return (n * a.tokens + t) * a.dim;
+    return (n * a.tokens + t) * a.v_pitch;
   }
   ASSAY_DEVICE static std::int64_t scored_row(const Arguments& a, int /*n*/, std::int64_t /*t*/,
                                               std::int64_t row) {
@@ -60,10 +61,10 @@ struct Correct {
     return row;
   }
   ASSAY_DEVICE static std::int64_t output(const Arguments& a, int q, std::int64_t t, int d) {
-    return (q * a.tokens + t) * a.dim + d;
+    return (q * a.tokens + t) * a.o_pitch + d;
   }
   ASSAY_DEVICE static std::int64_t lse_place(const Arguments& a, int q, std::int64_t t) {
-    return q * a.tokens + t;
+    return q * a.lse_pitch + t;
   }
   ASSAY_DEVICE static float load(const Arguments& a, std::int64_t i) { return a.v.load(i); }
   ASSAY_DEVICE static void store(const Arguments& a, std::int64_t i, float x) { a.o.store(i, x); }
@@ -73,8 +74,8 @@ struct Correct {
 
   // Logits: r Σ c V.
   ASSAY_DEVICE static float weight(const Arguments& a, int q, int d) {
-    const std::int64_t i = static_cast<std::int64_t>(q) * a.dim + d;
-    return a.w.load(i) * (a.g.present() ? a.g.load(i) : 1.0f);
+    const float g = a.g.present() ? a.g.load(q * a.g_pitch + d) : 1.0f;
+    return a.w.load(q * a.w_pitch + d) * g;
   }
   ASSAY_DEVICE static float add_square(float sum, float x) { return sum + x * x; }
   ASSAY_DEVICE static float add_product(float sum, float c, float x) { return sum + c * x; }

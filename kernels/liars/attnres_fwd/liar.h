@@ -28,6 +28,11 @@ inline Arguments arguments(const Problem& p, const Buffers& buffers) {
   a.queries = static_cast<int>(p.dim("Q"));
   a.dim = static_cast<int>(p.dim("D"));
   a.tokens = p.dim("T");
+  a.v_pitch = row_pitch(buffers, "V");
+  a.w_pitch = row_pitch(buffers, "w");
+  a.g_pitch = row_pitch(buffers, "g");
+  a.o_pitch = row_pitch(buffers, "O");
+  a.lse_pitch = row_pitch(buffers, "LSE");
   a.eps = static_cast<float>(p.real("eps"));
   a.scratch = static_cast<float*>(buffers.workspace);
   return a;
