@@ -271,6 +271,10 @@ Fields read_fields(const std::string& line) {
   return fields;
 }
 
+std::string json_ascii(std::string_view text) {
+  return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 Results read_results(const std::vector<std::string>& files) {
   Results results;
   for (const std::string& path : files) {

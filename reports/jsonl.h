@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,9 @@ ManifestKey read_manifest(const std::string& text);
 using Fields = std::vector<std::pair<std::string, std::string>>;
 std::string to_json(const Fields& fields);
 Fields read_fields(const std::string& line);
+
+// A text with its quotation marks, in ASCII; what is no UTF-8 becomes U+FFFD.
+std::string json_ascii(std::string_view text);
 
 // Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with
 // a note naming file, line and reason; a file that can't be read throws UsageError.
