@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "harness/core/manifest.h"
 #include "harness/core/record.h"
 #include "reports/results.h"
+#include "reports/samples.h"
 
 namespace assay {
 
@@ -37,18 +39,19 @@ std::string json_ascii(std::string_view text);
 // a note naming file, line and reason; a file that can't be read throws UsageError.
 Results read_results(const std::vector<std::string>& files);
 
-// Appends to a file, each line flushed as it happens. Opening throws UsageError, before any work is
-// done.
+// Appends to a file, each line flushed as it happens, and the samples to the file beside it (to
+// none beside a pipe or a terminal). Opening throws UsageError, before any work is done.
 class JsonlWriter {
  public:
   explicit JsonlWriter(const std::string& path);
-  void write(const Record& record) { write_line(to_json(record)); }
+  void write(Record record);
   void write(const Environment& environment) { write_line(to_json(environment)); }
 
  private:
   void write_line(const std::string& line);  // throws EnvironmentError when the disk is full
   std::string path_;
   std::ofstream file_;
+  std::optional<SampleWriter> samples_;
 };
 
 }  // namespace assay
