@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "reports/columns.h"
+#include "reports/html_samples.h"
 #include "reports/jsonl.h"
+#include "reports/samples.h"
 
 namespace assay {
 namespace {
@@ -111,6 +113,18 @@ std::string measurement_data(const std::vector<Record>& records) {
       numbers[4], numbers[5], numbers[6]);
 }
 
+// Of each measurement, in the order of measurement_data.
+std::string sample_data(const std::vector<Record>& records, SampleReader& reader) {
+  std::size_t measurements = 0;
+  for (const Record& record : records) measurements += record.measurements.size();
+  std::string data;
+  for (const Record& record : records)
+    for (const Measurement& measurement : record.measurements)
+      data += (data.empty() ? "" : ",") +
+              html_samples(reader.read(measurement), most_samples(measurements));
+  return "[" + data + "]";
+}
+
 // Of each record [family, largest utilisation, family, …].
 std::string utilisation_data(const std::vector<Record>& records) {
   std::vector<std::string> families;
@@ -118,7 +132,7 @@ std::string utilisation_data(const std::vector<Record>& records) {
   const std::string of = array(records, [&](const Record& record) {
     std::vector<std::pair<std::size_t, double>> largest;
     for (const Check& check : record.checks) {
-      if (check.elements == 0) continue;
+      if (check.elements == 0 || check.family.empty()) continue;
       const auto [found, added] = places.try_emplace(check.family, families.size());
       if (added) families.push_back(check.family);
       const auto known = std::find_if(largest.begin(), largest.end(), [&](const auto& entry) {
@@ -186,7 +200,11 @@ std::string html_data(const Results& results, const std::optional<Ongoing>& ongo
   data += "\"ongoing\":" + ongoing_data(ongoing);
   data += ",\"statuses\":" +
           array(kAllStatuses, [](Status status) { return quoted(name(status)); });
-  data += ",\"notes\":" + array(results.notes, [](const std::string& note) { return quoted(note); });
+  SampleReader reader;
+  data += ",\"samples\":" + sample_data(records, reader);
+  std::vector<std::string> notes = results.notes;
+  notes.insert(notes.end(), reader.notes().begin(), reader.notes().end());
+  data += ",\"notes\":" + array(notes, [](const std::string& note) { return quoted(note); });
   data += ",\"environments\":" + array(results.environments, environment_data);
   data += ",\"columns\":" +
           array(columns(), [&](const Column& column) { return column_data(column, records); });

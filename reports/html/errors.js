@@ -25,7 +25,7 @@ function plotErrors(rows) {
     datasets, lead: "The largest error of any element, by family of inputs; a case fails above 1.",
     x: {type: "linear", min: -0.5, max: Math.max(used.length, 1) - 0.5, ...axisStyle("family of inputs"),
       afterBuildTicks: (scale) => { scale.ticks = used.map((_, i) => ({value: i})); },
-      ticks: {color: css("--soft"), autoSkip: false, maxRotation: 60, callback: (i) => families[used[i]] || "any"}},
+      ticks: {color: css("--soft"), autoSkip: false, maxRotation: 60, callback: (i) => families[used[i]]}},
     y: linearAxis("error / bound", (value) => value > kTop ? "" : plain(value), {min: 0, max: highest > 1.05 ? kTop + 0.1 : 1.1}),
     note: [all.length > drawn.length ? `Of ${all.length.toLocaleString("en-GB")} points the largest ${kMostOfGroup} of each family and variant are drawn.` : "",
       above ? `${several(above, "point")} above ${kTop} drawn at the top.` : ""].filter(Boolean).join(" "),

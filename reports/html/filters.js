@@ -29,7 +29,7 @@ function listenToFilters() {
   });
   byId("reset").addEventListener("click", () => {
     byId("search").value = "";
-    change({...kDefaults, x: state.x, y: state.y, baseline: state.baseline, columns: state.columns});
+    change({...kDefaults, x: state.x, y: state.y, baseline: state.baseline, problem: state.problem, columns: state.columns});
   });
 }
 

@@ -35,14 +35,14 @@ const times = data.measurements.record.map((row, i) => {
   const m = data.measurements;
   return {row, cache: m.cache.distinct[m.cache.at[i]], clock: m.clock.distinct[m.clock.at[i]],
     median: number(m.median[i]), p05: number(m.p05[i]), p95: number(m.p95[i]), bytes: number(m.bytes[i]),
-    flops: number(m.flops[i]), limit: number(m.limit[i]), samples: m.samples[i]};
+    flops: number(m.flops[i]), limit: number(m.limit[i]), samples: m.samples[i], kept: data.samples[i]};
 });
 const caches = [...new Set(times.map((time) => time.cache))];
 const timesOfRow = [];
 times.forEach((time, i) => (timesOfRow[time.row] ??= []).push(i));
 
 const kDefaults = {q: "", op: "", device: "", status: "", cache: caches[0] ?? "", hidden: [], sort: "", desc: false,
-  x: "bytes", y: "rate", baseline: "", page: 0, rows: 100, columns: null};
+  x: "bytes", y: "rate", baseline: "", problem: "", page: 0, rows: 100, columns: null};
 const state = {...kDefaults};
 
 // The state lives in the address, so that a view can be kept, shared, and survives a reload.

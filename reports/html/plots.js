@@ -2,7 +2,8 @@
 // What all plots share: axes with units, a mark per case with its repro line, drawn when they come into sight.
 
 // name -> how it is drawn; each has a file of its own.
-const plots = new Map(Object.entries({roofline: plotRoofline, speed: plotSpeed, speedup: plotSpeedup, errors: plotErrors})
+const plots = new Map(Object.entries({roofline: plotRoofline, speed: plotSpeed, speedup: plotSpeedup, errors: plotErrors,
+  distribution: plotDistribution, sequence: plotSequence})
   .map(([name, draw]) => [name, {draw, chart: null, seen: false, stale: true}]));
 
 const axisStyle = (title) => ({title: {display: true, text: title, color: css("--soft")},
@@ -88,7 +89,7 @@ function showTooltip({chart, tooltip}) {
 }
 
 // datasets and axes -> the plot's chart, made once and then changed.
-function draw(name, {datasets, x, y, lead = "", note = "", summary}) {
+function draw(name, {datasets, x, y, others = {}, lead = "", note = "", summary}) {
   const plot = plots.get(name);
   const card = document.querySelector(`[data-plot="${name}"]`);
   card.querySelector(".lead").textContent = lead;
@@ -103,7 +104,7 @@ function draw(name, {datasets, x, y, lead = "", note = "", summary}) {
     type: "scatter", data: {datasets}, plugins: [kGuideLabels],
     options: {
       animation: false, responsive: true, maintainAspectRatio: false, parsing: false,
-      devicePixelRatio: Math.max(devicePixelRatio, 1), scales: {x, y}, interaction: {mode: "nearest", intersect: true},
+      devicePixelRatio: Math.max(devicePixelRatio, 1), scales: {x, y, ...others}, interaction: {mode: "nearest", intersect: true},
       plugins: {legend: {display: false}, tooltip: {enabled: false, external: showTooltip}},
       onClick: (event, hits) => {
         const hit = hits.find(({datasetIndex}) => datasets[datasetIndex].cases);

@@ -132,12 +132,21 @@ function showCase(row) {
   for (let i = 0; i < families.length; i += 2)
     shares.append(element("div", {}, element("dt", {}, data.utilisation.families[families[i]]),
       element("dd", {}, String(families[i + 1]))));
+  let samples = null;
+  if ((timesOfRow[row] ?? []).some((i) => times[i].kept)) {
+    samples = element("button", {type: "button"}, "Show its samples");
+    samples.addEventListener("click", () => {
+      byId("case").close();
+      change({problem: text("problem", row), page: state.page});
+      document.querySelector('[data-plot="distribution"]').scrollIntoView();
+    });
+  }
   byId("case").replaceChildren(...[close,
     element("h2", {}, text("problem", row)),
     element("p", {}, statusPill(text("status", row)), " ", variantName(text("variant", row))),
     text("reason", row) ? element("p", {className: "reason"}, text("reason", row)) : null,
     ...checks.map((check) => element("p", {className: "check"}, element("b", {}, check.what), ` ${check.reason} ${check.where}`)),
-    element("h3", {}, "Run it again"), reproLine(row),
+    element("h3", {}, "Run it again"), reproLine(row), samples,
     element("h3", {}, "Numbers"), values,
     families.length ? element("h3", {}, "Largest error / bound by input family") : null, families.length ? shares : null,
   ].filter(Boolean));
