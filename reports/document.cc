@@ -94,8 +94,7 @@ class Filler {
     std::vector<std::string> files = files_;
     for (auto word = given.begin() + 1; word != given.end(); ++word) {
       const std::size_t equals = word->find('=');
-      if (equals == std::string::npos)
-        throw UsageError(fmt::format("`{}` is no key=value", *word));
+      if (equals == std::string::npos) throw UsageError(fmt::format("`{}` is no key=value", *word));
       const std::string key = word->substr(0, equals);
       const std::vector<std::string> values = split(word->substr(equals + 1));
       if (key == "results") {
@@ -188,8 +187,9 @@ Document fill_tables(const std::string& text, const std::string& path,
       } else if (*what == "end") {
         throw UsageError("this end has no <!-- assay:table … --> before it");
       } else {
-        throw UsageError(fmt::format("unknown marker `assay:{}`: assay:table and assay:end are known",
-                                     what->substr(0, what->find(' '))));
+        throw UsageError(
+            fmt::format("unknown marker `assay:{}`: assay:table and assay:end are known",
+                        what->substr(0, what->find(' '))));
       }
     }
     if (start > 0) {

@@ -14,6 +14,7 @@ struct Ongoing {
   std::size_t done = 0;
   std::size_t cases = 0;
   std::string running;  // the case that is running, in words
+  std::string written;  // when, in words: a sweep that was stopped is seen by it
 };
 
 std::string html_page(const Results& results, const std::optional<Ongoing>& ongoing = {});

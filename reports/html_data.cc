@@ -68,7 +68,8 @@ class Dictionary {
     sequence_.push_back(found->second);
   }
   std::string fields() const {
-    return "\"distinct\":" + array(distinct_, [](const std::string& text) { return quoted(text); }) +
+    return "\"distinct\":" +
+           array(distinct_, [](const std::string& text) { return quoted(text); }) +
            ",\"at\":" + array(sequence_, [](std::size_t place) { return std::to_string(place); });
   }
 
@@ -85,7 +86,8 @@ std::string column_data(const Column& column, const std::vector<Record>& records
       fmt::format(R"({{"key":{},"heading":{},"numeric":{},"shown":{},{})", quoted(column.key),
                   quoted(column.heading), column.numeric, column.in_tables, texts.fields());
   if (column.numeric)
-    data += ",\"raw\":" + array(records, [&](const Record& r) { return raw_number(column.raw(r)); });
+    data +=
+        ",\"raw\":" + array(records, [&](const Record& r) { return raw_number(column.raw(r)); });
   return data + "}";
 }
 
@@ -101,8 +103,13 @@ std::string measurement_data(const std::vector<Record>& records) {
       clocks.append(m.clock);
       const char* comma = of.empty() ? "" : ",";
       of += comma + std::to_string(i);
-      const double values[] = {m.median, m.p05,   m.p95,  m.bytes_read + m.bytes_written,
-                               m.flops,  m.limit, static_cast<double>(m.samples)};
+      const double values[] = {m.median,
+                               m.p05,
+                               m.p95,
+                               m.bytes_read + m.bytes_written,
+                               m.flops,
+                               m.limit,
+                               static_cast<double>(m.samples)};
       for (std::size_t k = 0; k < std::size(values); ++k) numbers[k] += comma + number(values[k]);
     }
   }
@@ -165,12 +172,12 @@ std::string failure_data(const std::vector<Record>& records) {
         ++others;
         continue;
       }
-      data += fmt::format(R"({}{{"record":{},"what":{},"status":{},"reason":{},"where":{}}})",
-                          data.empty() ? "" : ",", i,
-                          quoted(fmt::format("{} · {} · seed {}{}", check.kind, check.family,
-                                             check.seed,
-                                             check.output.empty() ? "" : " · " + check.output)),
-                          quoted(name(check.status)), quoted(check.reason), quoted(check.where));
+      data += fmt::format(
+          R"({}{{"record":{},"what":{},"status":{},"reason":{},"where":{}}})",
+          data.empty() ? "" : ",", i,
+          quoted(fmt::format("{} · {} · seed {}{}", check.kind, check.family, check.seed,
+                             check.output.empty() ? "" : " · " + check.output)),
+          quoted(name(check.status)), quoted(check.reason), quoted(check.where));
     }
     if (others > 0)
       data += fmt::format(R"(,{{"record":{},"what":"{} more","status":"","reason":"","where":""}})",
@@ -188,8 +195,8 @@ std::string environment_data(const Environment& environment) {
 
 std::string ongoing_data(const std::optional<Ongoing>& ongoing) {
   if (!ongoing) return "null";
-  return fmt::format(R"({{"done":{},"cases":{},"running":{}}})", ongoing->done, ongoing->cases,
-                     quoted(ongoing->running));
+  return fmt::format(R"({{"done":{},"cases":{},"running":{},"written":{}}})", ongoing->done,
+                     ongoing->cases, quoted(ongoing->running), quoted(ongoing->written));
 }
 
 }  // namespace
@@ -198,8 +205,8 @@ std::string html_data(const Results& results, const std::optional<Ongoing>& ongo
   const std::vector<Record>& records = results.records;
   std::string data = fmt::format(R"({{"records":{},)", records.size());
   data += "\"ongoing\":" + ongoing_data(ongoing);
-  data += ",\"statuses\":" +
-          array(kAllStatuses, [](Status status) { return quoted(name(status)); });
+  data +=
+      ",\"statuses\":" + array(kAllStatuses, [](Status status) { return quoted(name(status)); });
   SampleReader reader;
   data += ",\"samples\":" + sample_data(records, reader);
   std::vector<std::string> notes = results.notes;

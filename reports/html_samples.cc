@@ -44,9 +44,8 @@ std::string html_samples(const std::vector<Sample>& samples, std::size_t most) {
     if (samples[i].seconds > 0 && std::isfinite(samples[i].seconds)) kept.push_back(samples[i]);
   if (kept.empty()) return "null";
   const auto [low, high] =
-      std::minmax_element(kept.begin(), kept.end(), [](const Sample& a, const Sample& b) {
-        return a.seconds < b.seconds;
-      });
+      std::minmax_element(kept.begin(), kept.end(),
+                          [](const Sample& a, const Sample& b) { return a.seconds < b.seconds; });
   const double range = std::log(high->seconds / low->seconds);
   std::vector<std::uint16_t> times;
   std::vector<std::uint16_t> clocks;

@@ -107,10 +107,9 @@ std::string environments(const TableRequest& request, const Results& results) {
   const Records records = selected(request, results);
   std::string text;
   for (const Environment& environment : results.environments) {
-    const bool used =
-        std::any_of(records.begin(), records.end(), [&](const Record* record) {
-          return record->environment == environment.id();
-        });
+    const bool used = std::any_of(records.begin(), records.end(), [&](const Record* record) {
+      return record->environment == environment.id();
+    });
     if (used) text += (text.empty() ? "" : "\n") + markdown_facts(environment);
   }
   if (text.empty()) throw UsageError("the environment of these records is not among them");

@@ -43,10 +43,10 @@ function showHead() {
 
 function showOngoing() {
   if (!data.ongoing) return;
-  const {done, cases, running} = data.ongoing;
+  const {done, cases, running, written} = data.ongoing;
   byId("ongoing").hidden = false;
   byId("ongoing").append(element("progress", {max: cases, value: done}),
-    ` Running: ${done} of ${several(cases, "case")} done${running ? `, now ${running}` : ""}. This page loads itself again.`);
+    ` Running: ${done} of ${several(cases, "case")} done${running ? `, now ${running}` : ""}. Written at ${written}; this page loads itself again.`);
   const reload = () => {
     // Not under a reader's hands: while a case is open or something is typed, later.
     if (byId("case").open || document.activeElement === byId("search")) setTimeout(reload, 2000);
