@@ -70,14 +70,12 @@ function showCounts(rows) {
 function showFailures(rows) {
   const bad = rows.filter((row) => !["passed", "unsupported"].includes(text("status", row)));
   byId("failures").hidden = bad.length === 0;
-  const most = 12;
-  const checks = new Map();
-  for (const check of data.failures) (checks.get(check.record) ?? checks.set(check.record, []).get(check.record)).push(check);
-  byId("failures").querySelector(".list").replaceChildren(...bad.slice(0, most).map((row) => {
+  const kMostListed = 5;
+  byId("failures").querySelector(".list").replaceChildren(...bad.slice(0, kMostListed).map((row) => {
     const open = element("button", {type: "button", className: "link"}, text("problem", row));
     open.addEventListener("click", () => showCase(row));
     return element("article", {}, element("p", {}, statusPill(text("status", row)), " ", variantName(text("variant", row)), " ", open),
       element("p", {className: "reason"}, text("reason", row)), reproLine(row));
-  }), bad.length > most ? element("p", {className: "note"},
-    `and ${bad.length - most} more: press a count above to see those of one status`) : "");
+  }), bad.length > kMostListed ? element("p", {className: "note"},
+    `and ${(bad.length - kMostListed).toLocaleString("en-GB")} more: press a count above to see those of one status`) : "");
 }

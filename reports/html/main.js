@@ -48,6 +48,4 @@ function start() {
   watchPlots();
   refresh();
   addEventListener("hashchange", () => { Object.assign(state, kDefaults); readState(); refresh(); });
-  // When the first picture is on the screen, for who wants to know how long that took.
-  requestAnimationFrame(() => setTimeout(() => { document.documentElement.dataset.ready = performance.now().toFixed(0); }));
 }

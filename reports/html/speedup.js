@@ -77,7 +77,7 @@ function showOverview(rows) {
       number(of.passed.toLocaleString("en-GB")), number(timed.length.toLocaleString("en-GB")),
       number(...mean === null ? ["–"] : [bar, percent(mean)]),
       number(variant === name && timed.length ? "baseline" : up ? `${factor(geometricMean(up))}` : "–"),
-      number(of.worst === null ? "–" : of.worst.toFixed(3)));
+      number(of.worst === null ? "–" : Number.isFinite(of.worst) ? of.worst.toFixed(3) : of.worst > 0 ? "inf" : "nan"));
   });
   byId("overview").querySelector("table").replaceChildren(
     element("thead", {}, element("tr", {}, ...heads.map((head, i) => element("th", {scope: "col", className: i ? "number" : ""}, head)))),
