@@ -135,7 +135,7 @@ class Filler {
 
 // With the line ends of the document, and a blank line on either side: some renderers need them.
 std::string block(const std::string& table, bool carriage_returns) {
-  const std::string text = "\n" + table + "\n";
+  std::string text = "\n" + table + "\n";
   if (!carriage_returns) return text;
   std::string converted;
   for (const char c : text) converted += c == '\n' ? "\r\n" : std::string(1, c);

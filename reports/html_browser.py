@@ -1,4 +1,7 @@
-"""A headless Chromium, driven through its DevTools protocol over a pipe; the standard library is enough."""
+"""A headless Chromium, driven through its DevTools protocol over a pipe; the standard library is enough.
+
+As a program it prints the path of the browser that would be used; exit code 1 where there is none.
+"""
 import base64
 import fcntl
 import json
@@ -6,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -115,6 +119,7 @@ class Browser:
 
     def size(self, width, height, scale=1, mobile=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=mobile, maxTouchPoints=1)
 
     def scheme(self, scheme):
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -129,6 +134,10 @@ class Browser:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def tap(self, x, y):
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def move(self, x, y):
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
@@ -141,3 +150,8 @@ class Browser:
         paper = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=False)
         with open(file, "wb") as out:
             out.write(base64.b64decode(paper["data"]))
+
+
+if __name__ == "__main__":
+    print(find() or "no browser")
+    sys.exit(0 if find() else 1)

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -133,6 +134,14 @@ class HtmlTest(unittest.TestCase):
         self.js(f"""document.querySelector('[data-plot="{plot}"]').scrollIntoView({{block: "center"}})""")
         self.browser.wait_for(f'Chart.getChart("{plot}")?.attached')
 
+    def first_point(self, plot):
+        """Where the first case of a plot is on the screen, and its repro line."""
+        self.see(plot)
+        return self.js(f"""(() => {{ const chart = Chart.getChart("{plot}");
+            const {{x, y}} = chart.getDatasetMeta(0).data[0];
+            const box = chart.canvas.getBoundingClientRect();
+            return [box.left + x, box.top + y, text("repro", chart.data.datasets[0].data[0].row)]; }})()""")
+
     def test_opens_in_under_two_seconds(self):
         times = []
         while len(times) < 5 and (not times or min(times) >= 2000):  # something else may be running, too
@@ -233,11 +242,7 @@ class HtmlTest(unittest.TestCase):
         self.browser.open(self.plain)
         for plot in ("roofline", "speed", "speedup", "errors"):
             with self.subTest(plot):
-                self.see(plot)
-                x, y, repro = self.js(f"""(() => {{ const chart = Chart.getChart("{plot}");
-                    const {{x, y}} = chart.getDatasetMeta(0).data[0];
-                    const box = chart.canvas.getBoundingClientRect();
-                    return [box.left + x, box.top + y, text("repro", chart.data.datasets[0].data[0].row)]; }})()""")
+                x, y, repro = self.first_point(plot)
                 self.browser.move(x, y)
                 self.browser.wait_for('!document.getElementById("tooltip").hidden')
                 shown = self.js('[...document.querySelectorAll("#tooltip code")].map((line) => line.textContent)')
@@ -252,6 +257,36 @@ class HtmlTest(unittest.TestCase):
         self.browser.open(self.many)
         self.assertLessEqual(self.js("document.documentElement.scrollWidth"), 390)
         self.assertEqual(self.js('getComputedStyle(document.querySelector("#table tbody tr")).display'), "grid")
+
+    def test_a_tap_shows_a_point_and_another_its_case(self):
+        self.browser.size(390, 844, mobile=True)
+        self.browser.open(self.plain)
+        x, y, repro = self.first_point("speedup")
+        self.browser.tap(x, y)
+        self.browser.wait_for('!document.getElementById("tooltip").hidden')
+        self.assertIn(repro, self.js('document.getElementById("tooltip").textContent'))
+        self.assertFalse(self.js('document.getElementById("case").open'))
+        box = self.js('document.getElementById("tooltip").getBoundingClientRect().toJSON()')
+        self.browser.tap(box["left"] + 30, box["top"] + 20)
+        self.browser.wait_for('document.getElementById("case").open')
+
+    def test_a_watched_page_follows_its_sweep(self):
+        page = pathlib.Path(self.folder.name, "watch.html")
+        sweep = subprocess.Popen([assay, "run", "attnres_fwd dtype=bf16 N=2:33 T=64 D=512", "--backend", "cpu", "--verify-only",
+                                  "--watch", page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not page.exists():
+                self.assertIsNone(sweep.poll())
+                time.sleep(0.02)
+            self.browser.open(page)
+            begun = self.js("data.records")
+            self.assertIn("of 128 cases done", self.js('document.getElementById("ongoing").textContent'))
+            self.assertEqual(sweep.wait(120), 0)
+        finally:
+            sweep.kill()
+        self.assertLess(begun, 128)
+        self.browser.wait_for("document.documentElement.dataset.ready && data.records === 128 && !data.ongoing")
+        self.assertTrue(self.js('document.getElementById("ongoing").hidden'))
 
     def test_on_paper(self):
         self.browser.scheme("dark")

@@ -122,11 +122,8 @@ Please install them, with CMake 3.25 and g++ 12 or newer." "${missing[@]}"
 
 # A browser for the tests of the HTML report, where Debian has one (380 MB): Ubuntu's is a snap.
 install_browser() {
-  local name
-  for name in "${ASSAY_BROWSER:-}" chromium chromium-browser google-chrome google-chrome-stable chrome; do
-    [[ -z $name ]] || ! has_command "$name" || return 0
-  done
-  (grep -qs '^ID=debian' /etc/os-release && install_missing chromium) ||
+  python3 reports/html_browser.py >/dev/null ||
+    (grep -qs '^ID=debian' /etc/os-release && install_missing chromium) ||
     say "no browser: the HTML report is not tested in one"
 }
 

@@ -12,10 +12,9 @@ function showFilters() {
   byId("variants").replaceChildren(...variants.map((variant) => {
     const hidden = state.hidden.includes(variant);
     const chip = element("button", {type: "button", className: "chip", "aria-pressed": !hidden}, variantMark(variant), variant);
-    chip.addEventListener("click", () =>
-      change({hidden: hidden ? state.hidden.filter((name) => name !== variant) : [...state.hidden, variant]}));
-    // A second click alone shows this variant and no other.
-    chip.addEventListener("dblclick", () => change({hidden: variants.filter((name) => name !== variant)}));
+    chip.title = "Press to hide or show it; with Shift, to see it alone";
+    chip.addEventListener("click", (event) => change({hidden: event.shiftKey ? variants.filter((name) => name !== variant)
+      : hidden ? state.hidden.filter((name) => name !== variant) : [...state.hidden, variant]}));
     return chip;
   }));
   if (byId("search").value !== state.q) byId("search").value = state.q;

@@ -73,6 +73,7 @@ function showTooltip({chart, tooltip}) {
   box.hidden = tooltip.opacity === 0 || items.length === 0;
   if (box.hidden) return;
   const seen = items.slice(0, 3).map((item) => item.raw);
+  box.onclick = () => showCase(seen[0].row);  // of use where there is no mouse: see style.css
   box.replaceChildren(...seen.flatMap((point) => [
     element("p", {}, variantName(text("variant", point.row)), " ", statusPill(text("status", point.row))),
     element("p", {className: "problem"}, text("problem", point.row)),
@@ -145,7 +146,9 @@ function watchPlots() {
     setTimeout(() => { document.documentElement.dataset.ready ??= performance.now().toFixed(0); });
   }, {rootMargin: "200px"});
   for (const card of document.querySelectorAll("[data-plot]")) seeing.observe(card);
-  addEventListener("scroll", () => { byId("tooltip").hidden = true; }, {passive: true});
+  const hide = (event) => { if (!byId("tooltip").contains(event.target)) byId("tooltip").hidden = true; };
+  addEventListener("scroll", hide, {passive: true});
+  addEventListener("touchstart", hide, {passive: true, capture: true});
 }
 
 // What every tooltip says of a time.
