@@ -272,7 +272,7 @@ class HtmlTest(unittest.TestCase):
 
     def test_a_watched_page_follows_its_sweep(self):
         page = pathlib.Path(self.folder.name, "watch.html")
-        sweep = subprocess.Popen([assay, "run", "attnres_fwd dtype=bf16 N=2:33 T=64 D=512", "--backend", "cpu", "--verify-only",
+        sweep = subprocess.Popen([assay, "run", "attnres_fwd dtype=bf16 N=2:17 T=2 D=8", "--backend", "cpu", "--verify-only",
                                   "--watch", page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             while not page.exists():
@@ -280,12 +280,12 @@ class HtmlTest(unittest.TestCase):
                 time.sleep(0.02)
             self.browser.open(page)
             begun = self.js("data.records")
-            self.assertIn("of 128 cases done", self.js('document.getElementById("ongoing").textContent'))
+            self.assertIn("of 64 cases done", self.js('document.getElementById("ongoing").textContent'))
             self.assertEqual(sweep.wait(120), 0)
         finally:
             sweep.kill()
-        self.assertLess(begun, 128)
-        self.browser.wait_for("document.documentElement.dataset.ready && data.records === 128 && !data.ongoing")
+        self.assertLess(begun, 64)
+        self.browser.wait_for("document.documentElement.dataset.ready && data.records === 64 && !data.ongoing")
         self.assertTrue(self.js('document.getElementById("ongoing").hidden'))
 
     def test_on_paper(self):

@@ -26,7 +26,7 @@ const labelled = (name, control) => element("label", {className: "labelled"}, el
 const statusPill = (status) => element("span", {className: "status", data: {status}}, status);
 function variantMark(variant) {
   const mark = element("span", {className: "variant-mark", "aria-hidden": "true"}, markOf(variant)[1]);
-  mark.style.color = `var(--v${variantAt.get(variant) % kColours})`;
+  mark.style.color = `var(--v${colourIndex(variant)})`;
   return mark;
 }
 const variantName = (variant) => element("span", {className: "variant"}, variantMark(variant), variant);

@@ -20,7 +20,7 @@ const list = (values, most = 3) => values.length <= most ? values.join(", ")
 const several = (count, noun) => `${count.toLocaleString("en-GB")} ${noun}${count === 1 ? "" : "s"}`;
 
 function showHead() {
-  byId("devices").textContent = list(distinct("device")) || "No records yet";
+  byId("devices").textContent = list(distinct("device"), 2) || "No records yet";
   const dates = facts(/^date$/).sort();
   const when = dates.length > 1 ? `${day(dates[0])} to ${day(dates.at(-1))}` : day(dates[0] ?? "");
   byId("origin").textContent = [several(data.records, "case"), several(distinct("problem").length, "problem"),

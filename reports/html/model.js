@@ -14,12 +14,16 @@ const distinct = (key) => [...new Set(columns.get(key).at)].map((i) => columns.g
 
 const variants = distinct("variant").sort();
 const variantAt = new Map(variants.map((name, i) => [name, i]));
+const nameOf = (variant) => variant.split("@")[0];
+const names = [...new Set(variants.map(nameOf))];
+const backends = [...new Set(variants.map((variant) => variant.split("@")[1] ?? ""))];
 const kMarks = [["circle", "●"], ["triangle", "▲"], ["rect", "■"], ["rectRot", "◆"], ["crossRot", "✖"],
   ["star", "✳"]];
 const kColours = 10;
-// The colour and the mark of a variant are the same in every plot; together they tell sixty apart.
-const markOf = (variant) => kMarks[(variantAt.get(variant) + Math.floor(variantAt.get(variant) / kColours)) % kMarks.length];
-const colourOf = (variant) => css(`--v${variantAt.get(variant) % kColours}`);
+// In every plot a name has its colour, wherever it runs, and each backend of it a mark of its own.
+const colourIndex = (variant) => names.indexOf(nameOf(variant)) % kColours;
+const markOf = (variant) => kMarks[(names.indexOf(nameOf(variant)) + backends.indexOf(variant.split("@")[1] ?? "")) % kMarks.length];
+const colourOf = (variant) => css(`--v${colourIndex(variant)}`);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // dims("… N=9 T=16384") = {N: 9, T: 16384}

@@ -1,13 +1,15 @@
 "use strict";
 // Speed-up over a baseline variant, problem by problem on the same device; and the variants' means beside each other.
 
-// The chosen baseline, else a naive variant, else the one with the most times.
+const timedNames = () => [...new Set(times.map((time) => nameOf(text("variant", time.row))))].sort();
+
+// The name of the chosen baseline, else of a naive variant, else of the one with the most times.
 function baseline() {
-  if (variantAt.has(state.baseline)) return state.baseline;
-  const counts = new Map();
-  for (const time of times) counts.set(text("variant", time.row), (counts.get(text("variant", time.row)) ?? 0) + 1);
-  const timed = [...counts].sort((a, b) => b[1] - a[1]).map(([variant]) => variant);
-  return timed.find((variant) => /^naive@/.test(variant)) ?? timed[0] ?? "";
+  const timed = timedNames();
+  if (timed.includes(state.baseline)) return state.baseline;
+  if (timed.includes("naive")) return "naive";
+  const count = (name) => times.filter((time) => nameOf(text("variant", time.row)) === name).length;
+  return timed.map((name) => [count(name), name]).sort(([a], [b]) => b - a)[0]?.[1] ?? "";
 }
 
 // [{time, base}] for every case whose problem the baseline was timed on, too. The baseline may be hidden by the filter.
@@ -15,8 +17,8 @@ function pairs(shown, name) {
   const where = (row) => `${text("problem", row)}\n${text("device", row)}`;
   const base = new Map();
   for (const time of times)
-    if (time.cache === state.cache && time.median > 0 && text("variant", time.row) === name) base.set(where(time.row), time);
-  return shown.filter((time) => text("variant", time.row) !== name && base.has(where(time.row)))
+    if (time.cache === state.cache && time.median > 0 && nameOf(text("variant", time.row)) === name) base.set(where(time.row), time);
+  return shown.filter((time) => nameOf(text("variant", time.row)) !== name && base.has(where(time.row)))
     .map((time) => ({time, base: base.get(where(time.row))}));
 }
 
@@ -25,8 +27,7 @@ const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + M
 function plotSpeedup(rows) {
   const name = baseline();
   const card = document.querySelector('[data-plot="speedup"]');
-  const timed = [...new Set(times.map((time) => text("variant", time.row)))].sort();
-  card.querySelector(".controls").replaceChildren(labelled("over", select("baseline", name, timed.map((variant) => [variant, variant]),
+  card.querySelector(".controls").replaceChildren(labelled("over", select("baseline", name, timedNames().map((variant) => [variant, variant]),
     (chosen) => change({baseline: chosen, page: state.page}))));
   const points = pairs(timesOf(rows), name).map(({time, base}) => ({x: time.bytes, y: base.median / time.median, row: time.row,
     lines: [`${factor(base.median / time.median)} the speed of ${name}`, `${seconds(time.median)} against ${seconds(base.median)}`]}))
@@ -76,7 +77,7 @@ function showOverview(rows) {
     return element("tr", {}, element("th", {scope: "row"}, variantName(variant)), number(of.all.toLocaleString("en-GB")),
       number(of.passed.toLocaleString("en-GB")), number(timed.length.toLocaleString("en-GB")),
       number(...mean === null ? ["–"] : [bar, percent(mean)]),
-      number(variant === name && timed.length ? "baseline" : up ? `${factor(geometricMean(up))}` : "–"),
+      number(nameOf(variant) === name && timed.length ? "baseline" : up ? `${factor(geometricMean(up))}` : "–"),
       number(of.worst === null ? "–" : Number.isFinite(of.worst) ? of.worst.toFixed(3) : of.worst > 0 ? "inf" : "nan"));
   });
   byId("overview").querySelector("table").replaceChildren(
