@@ -110,12 +110,18 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_for(self, script, seconds=20):
+        """The value of a script as soon as it is true; while a page comes and goes it may throw."""
         end = time.monotonic() + seconds
-        while not (value := self.evaluate(script)):
+        while True:
+            try:
+                value, why = self.evaluate(script), "it is not true"
+            except RuntimeError as error:
+                value, why = None, error
+            if value:
+                return value
             if time.monotonic() > end:
-                raise TimeoutError(f"never came true: {script}")
+                raise TimeoutError(f"{script}: {why}")
             time.sleep(0.02)
-        return value
 
     def size(self, width, height, scale=1, mobile=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile)

@@ -96,7 +96,7 @@ std::string measurement_data(const std::vector<Record>& records) {
   Dictionary caches;
   Dictionary clocks;
   std::string of;
-  std::string numbers[7];
+  std::string numbers[8];
   for (std::size_t i = 0; i < records.size(); ++i) {
     for (const Measurement& m : records[i].measurements) {
       caches.append(m.cache);
@@ -115,9 +115,9 @@ std::string measurement_data(const std::vector<Record>& records) {
   }
   return fmt::format(
       R"({{"record":[{}],"cache":{{{}}},"clock":{{{}}},"median":[{}],"p05":[{}],"p95":[{}],)"
-      R"("bytes":[{}],"flops":[{}],"limit":[{}],"samples":[{}]}})",
+      R"("bytes":[{}],"flops":[{}],"limit":[{}],"samples":[{}],"share":[{}]}})",
       of, caches.fields(), clocks.fields(), numbers[0], numbers[1], numbers[2], numbers[3],
-      numbers[4], numbers[5], numbers[6]);
+      numbers[4], numbers[5], numbers[6], numbers[7]);
 }
 
 // Of each measurement, in the order of measurement_data.

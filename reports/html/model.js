@@ -5,8 +5,9 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const columns = new Map(data.columns.map((column) => [column.key, column]));
 
 const text = (key, row) => { const c = columns.get(key); return c.distinct[c.at[row]]; };
-const number = (value) => value === "inf" ? Infinity : value === "-inf" ? -Infinity
-  : value === "nan" ? NaN : value;
+// A few columns hold several numbers, or a unit, in a text: the first number then counts.
+const number = (value) => typeof value !== "string" ? value : value === "inf" ? Infinity : value === "-inf" ? -Infinity
+  : parseFloat(value);
 const raw = (key, row) => number(columns.get(key).raw[row]);
 
 // Every distinct value of a column, most frequent spelling first come.
@@ -39,7 +40,7 @@ const times = data.measurements.record.map((row, i) => {
   const m = data.measurements;
   return {row, cache: m.cache.distinct[m.cache.at[i]], clock: m.clock.distinct[m.clock.at[i]],
     median: number(m.median[i]), p05: number(m.p05[i]), p95: number(m.p95[i]), bytes: number(m.bytes[i]),
-    flops: number(m.flops[i]), limit: number(m.limit[i]), samples: m.samples[i], kept: data.samples[i]};
+    flops: number(m.flops[i]), limit: number(m.limit[i]), samples: m.samples[i], share: number(m.share[i]), kept: data.samples[i]};
 });
 const caches = [...new Set(times.map((time) => time.cache))];
 const timesOfRow = [];

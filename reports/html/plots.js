@@ -154,4 +154,4 @@ function watchPlots() {
 // What every tooltip says of a time.
 const timeLines = (time) => [
   `${seconds(time.median)} (${seconds(time.p05)} to ${seconds(time.p95)}, ${several(time.samples, "sample")}, ${time.cache})`,
-  `${scaled(time.bytes / time.median, ...kRate)}${time.limit > 0 ? `, ${percent(time.bytes / time.median / time.limit)} of the measured limit` : ""}`];
+  `${scaled(time.bytes / time.median, ...kRate)}${time.share > 0 ? `, ${percent(time.share)} of the measured limit` : ""}`];

@@ -3,7 +3,7 @@
 
 const speeds = () => ({
   rate: ["bytes per second (least possible bytes)", tick(kRate), (time) => time.bytes / time.median, "logarithmic"],
-  share: ["share of the measured limit", percent, (time) => time.limit > 0 ? time.bytes / time.median / time.limit : NaN, "linear"],
+  share: ["share of the measured limit", percent, (time) => time.share > 0 ? time.share : NaN, "linear"],
   time: ["median time", tick(kSeconds), (time) => time.median, "logarithmic"],
   flops: ["operations per second", tick(kFlops), (time) => time.flops / time.median, "logarithmic"],
 });

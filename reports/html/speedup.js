@@ -69,7 +69,7 @@ function showOverview(rows) {
   const lines = variants.filter((variant) => counts.has(variant)).map((variant) => {
     const of = counts.get(variant);
     const timed = timesBy.get(variant) ?? [];
-    const shares = timed.filter((time) => time.limit > 0).map((time) => time.bytes / time.median / time.limit);
+    const shares = timed.map((time) => time.share).filter((share) => share > 0);
     const mean = shares.length ? geometricMean(shares) : null;
     const bar = element("span", {className: "bar", "aria-hidden": "true"});
     bar.style.setProperty("--share", Math.min(1, mean ?? 0));

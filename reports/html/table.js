@@ -1,7 +1,9 @@
 "use strict";
 // The table of cases: every column of the report, sorted by any, a page at a time; and one case in full.
 
-const shownColumns = () => data.columns.filter((column) => state.columns ? state.columns.includes(column.key) : column.shown);
+// Without a choice: those of the other reports in which anything stands.
+const shownColumns = () => data.columns.filter((column) => state.columns ? state.columns.includes(column.key)
+  : column.shown && column.distinct.some((value) => value !== ""));
 
 // Missing values and NaN stand last, whichever way it is sorted.
 function sorted(rows) {
