@@ -86,18 +86,54 @@ Check to_check(const Json& json) {
   return check;
 }
 
+// Samples on their way from one process to another; in a file they are a block of the file beside
+// it.
+Json to_object(const std::vector<Sample>& samples) {
+  Json seconds = Json::array(), sm_mhz = Json::array(), throttled = Json::array();
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    seconds.push_back(number(samples[i].seconds));
+    sm_mhz.push_back(number(samples[i].sm_mhz));
+    if (samples[i].throttled) throttled.push_back(i);
+  }
+  return {{"seconds", seconds}, {"sm_mhz", sm_mhz}, {"throttled", throttled}};
+}
+
+std::vector<Sample> to_samples(const Json& json) {
+  const Json& seconds = json.at("seconds");
+  const Json& sm_mhz = json.at("sm_mhz");
+  std::vector<Sample> samples;
+  for (std::size_t i = 0; i < seconds.size(); ++i)
+    samples.push_back({.seconds = to_double(seconds.at(i)),
+                       .sm_mhz = static_cast<float>(to_double(sm_mhz.at(i)))});
+  for (const Json& index : json.at("throttled")) samples.at(index).throttled = true;
+  return samples;
+}
+
+SampleBlock to_block(const Json& json) {
+  SampleBlock block;
+  block.offset = json.at("offset");
+  block.count = json.at("count");
+  block.checksum = json.at("checksum");
+  return block;
+}
+
 Json to_object(const Measurement& m) {
-  return {{"cache", m.cache},
-          {"clock", m.clock},
-          {"samples", m.samples},
-          {"median_s", m.median},
-          {"p05_s", m.p05},
-          {"p95_s", m.p95},
-          {"bytes_read", m.bytes_read},
-          {"bytes_written", m.bytes_written},
-          {"flops", m.flops},
-          {"limit_bytes_per_s", m.limit},
-          {"buffer_sets", m.buffer_sets}};
+  Json json = {{"cache", m.cache},
+               {"clock", m.clock},
+               {"samples", m.samples},
+               {"median_s", m.median},
+               {"p05_s", m.p05},
+               {"p95_s", m.p95},
+               {"bytes_read", m.bytes_read},
+               {"bytes_written", m.bytes_written},
+               {"flops", m.flops},
+               {"limit_bytes_per_s", m.limit},
+               {"buffer_sets", m.buffer_sets}};
+  if (m.kept)
+    json["samples_at"] = {
+        {"offset", m.kept->offset}, {"count", m.kept->count}, {"checksum", m.kept->checksum}};
+  if (!m.taken.empty()) json["taken"] = to_object(m.taken);
+  return json;
 }
 
 Measurement to_measurement(const Json& json) {
@@ -113,6 +149,8 @@ Measurement to_measurement(const Json& json) {
   m.flops = json.at("flops");
   m.limit = json.at("limit_bytes_per_s");
   m.buffer_sets = json.at("buffer_sets");
+  if (const auto block = json.find("samples_at"); block != json.end()) m.kept = to_block(*block);
+  if (const auto taken = json.find("taken"); taken != json.end()) m.taken = to_samples(*taken);
   return m;
 }
 
@@ -170,7 +208,7 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void read_line(const std::string& line, Results& results) {
+void read_line(const std::string& line, const std::string& samples, Results& results) {
   const Json json = Json::parse(line);
   const int schema = json.at("schema");
   if (schema != kSchema)
@@ -178,7 +216,10 @@ void read_line(const std::string& line, Results& results) {
         fmt::format("its schema is {}, this program reads {}", schema, kSchema));
   const std::string kind = json.at("kind");
   if (kind == "case") {
-    add(results, to_record(json));
+    Record record = to_record(json);
+    for (Measurement& measurement : record.measurements)
+      if (measurement.kept) measurement.kept->file = samples;
+    add(results, std::move(record));
   } else if (kind == "environment") {
     Environment environment = to_environment(json);
     const bool known =
@@ -271,6 +312,10 @@ Fields read_fields(const std::string& line) {
   return fields;
 }
 
+std::string json_ascii(std::string_view text) {
+  return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 Results read_results(const std::vector<std::string>& files) {
   Results results;
   for (const std::string& path : files) {
@@ -280,7 +325,7 @@ Results read_results(const std::vector<std::string>& files) {
     for (int number = 1; std::getline(file, line); ++number) {
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       try {
-        read_line(line, results);
+        read_line(line, samples_path(path), results);
       } catch (const Json::parse_error&) {
         const bool cut =
             file.eof();  // the last line has no line break: the writer was stopped in the middle
@@ -309,6 +354,16 @@ JsonlWriter::JsonlWriter(const std::string& path) : path_(path) {
   file_.open(path, std::ios::app);
   if (!file_) throw UsageError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
   if (cut) file_ << '\n';
+  if (std::filesystem::is_regular_file(path)) samples_.emplace(path);
+}
+
+void JsonlWriter::write(Record record) {
+  for (Measurement& measurement : record.measurements) {
+    if (samples_ && !measurement.taken.empty())
+      measurement.kept = samples_->write(measurement.taken);
+    measurement.taken.clear();
+  }
+  write_line(to_json(record));
 }
 
 void JsonlWriter::write_line(const std::string& line) {

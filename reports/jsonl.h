@@ -2,13 +2,16 @@
 #pragma once
 
 #include <fstream>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "harness/core/manifest.h"
 #include "harness/core/record.h"
 #include "reports/results.h"
+#include "reports/samples.h"
 
 namespace assay {
 
@@ -29,22 +32,26 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 std::string to_json(const Fields& fields);
 Fields read_fields(const std::string& line);
 
+// A text with its quotation marks, in ASCII; what is no UTF-8 becomes U+FFFD.
+std::string json_ascii(std::string_view text);
+
 // Reads files of such lines. A line that is cut, is no JSON or has another schema is left out with
 // a note naming file, line and reason; a file that can't be read throws UsageError.
 Results read_results(const std::vector<std::string>& files);
 
-// Appends to a file, each line flushed as it happens. Opening throws UsageError, before any work is
-// done.
+// Appends to a file, each line flushed as it happens, and the samples to the file beside it (to
+// none beside a pipe or a terminal). Opening throws UsageError, before any work is done.
 class JsonlWriter {
  public:
   explicit JsonlWriter(const std::string& path);
-  void write(const Record& record) { write_line(to_json(record)); }
+  void write(Record record);
   void write(const Environment& environment) { write_line(to_json(environment)); }
 
  private:
   void write_line(const std::string& line);  // throws EnvironmentError when the disk is full
   std::string path_;
   std::ofstream file_;
+  std::optional<SampleWriter> samples_;
 };
 
 }  // namespace assay

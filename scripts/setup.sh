@@ -120,6 +120,13 @@ Please install them, with CMake 3.25 and g++ 12 or newer." "${missing[@]}"
   rm -f "$log"
 }
 
+# A browser for the tests of the HTML report, where Debian has one (380 MB): Ubuntu's is a snap.
+install_browser() {
+  python3 reports/html_browser.py >/dev/null ||
+    (grep -qs '^ID=debian' /etc/os-release && install_missing chromium) ||
+    say "no browser: the HTML report is not tested in one"
+}
+
 gpu_visible() {
   [[ -e /dev/nvidia0 ]] || { has_command nvidia-smi && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; }
 }

@@ -33,6 +33,7 @@ struct RunArguments {
   std::string dump;  // folder; empty: none
   SamplingRule sampling;
   std::string out;                     // JSONL; empty: none
+  std::string watch;                   // HTML; empty: none
   std::vector<std::string> arguments;  // of the program, for the environment
 };
 
@@ -74,6 +75,9 @@ int verify_file_command(const VerifyFileArguments& arguments);
 struct ReportArguments {
   std::vector<std::string> files;
   std::string format = "console";
+  std::string out;                // file; empty: stdout
+  std::vector<std::string> into;  // documents whose tables are made anew
+  bool check = false;             // with into: change nothing
 };
 
 int report_command(const ReportArguments& arguments);

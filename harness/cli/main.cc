@@ -21,7 +21,22 @@ Examples:
   assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
   assay verify-file DIR --variant theirs --numerics height=64
 
+  assay report results.jsonl --format html --out report.html
+  assay report --into README.md
+
 Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run; 2 wrong usage.)";
+
+constexpr const char* kTableHelp = R"(
+Tables in documents:
+  <!-- assay:table NAME [key=value]... -->
+  whatever stands here is replaced
+  <!-- assay:end -->
+NAME:     cases, variants, environment or summary
+results=  files of records, separated by commas, relative to the document (default: FILEs of the command line)
+columns=  of cases: which, by their keys in the csv, separated by commas (default: those of the other tables)
+op=, problem=, variant=, status=, ... (any column's key): only cases whose text there matches one of these GLOBs,
+          separated by commas
+A value with blanks is quoted: problem="attnres_fwd dtype=bf16 N=9*".)";
 
 int run(int argc, char** argv) {
   CLI::App app(
@@ -108,6 +123,9 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   run->add_option("--out", arguments.out, "Append the records to this file, as JSON lines")
       ->type_name("FILE");
+  run->add_option("--watch", arguments.watch,
+                  "Write the HTML report of this sweep here, again and again while it goes on")
+      ->type_name("FILE.html");
   run->footer(kExamples);
 
   assay::ExportArguments export_arguments;
@@ -170,10 +188,27 @@ int run(int argc, char** argv) {
 
   assay::ReportArguments report_arguments;
   CLI::App* report = app.add_subcommand("report", "Make a table of records");
-  report->add_option("files", report_arguments.files, "Files of records")->required();
-  report->add_option("--format", report_arguments.format, "console, markdown or csv")
-      ->type_name("NAME")
-      ->capture_default_str();
+  report->add_option("files", report_arguments.files, "Files of records")->type_name("FILE");
+  CLI::Option* format =
+      report->add_option("--format", report_arguments.format, "console, markdown, csv or html")
+          ->type_name("NAME")
+          ->capture_default_str();
+  CLI::Option* out =
+      report->add_option("--out", report_arguments.out, "Write it here (default: stdout)")
+          ->type_name("FILE");
+  CLI::Option* into =
+      report
+          ->add_option("--into", report_arguments.into,
+                       "Make the tables anew that stand in this Markdown file between lines "
+                       "<!-- assay:table NAME results=FILE --> and <!-- assay:end -->")
+          ->type_name("FILE.md")
+          ->excludes(format)
+          ->excludes(out);
+  report
+      ->add_flag("--check", report_arguments.check,
+                 "With --into: change nothing; exit code 1 where a table is not up to date")
+      ->needs(into);
+  report->footer(kTableHelp);
 
   assay::SelftestArguments selftest_arguments;
   CLI::App* selftest =

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string_view>
 
 #include "reports/columns.h"
@@ -15,56 +15,69 @@
 namespace assay {
 namespace {
 
-std::size_t terminal_width() {
+constexpr std::size_t kMostLines = 12;
+
+winsize terminal_size() {
   winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size = {};
+  if (size.ws_col == 0) size.ws_col = 80;
+  if (size.ws_row == 0) size.ws_row = 24;
+  return size;
 }
 
 bool is_good(Status status) { return status == Status::passed || status == Status::unsupported; }
 
-}  // namespace
-
-std::string format_duration(double seconds) {
-  const auto whole = std::llround(seconds);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[16];
+  std::strftime(text, sizeof text, "%H:%M:%S", &local);
+  return text;
 }
 
-Progress::Progress(std::size_t cases, bool quiet) : cases_(cases), quiet_(quiet) {
+}  // namespace
+
+Progress::Progress(std::size_t cases, bool quiet) : cases_(cases), quiet_(quiet), table_(cases) {
   const char* term = std::getenv("TERM");
   terminal_ = isatty(STDERR_FILENO) == 1 && !(term && std::string_view(term) == "dumb");
 }
 
-Progress::~Progress() { clear_line(); }
+Progress::~Progress() { clear(); }
 
-void Progress::clear_line() {
-  if (terminal_) fmt::print(stderr, "\r\033[K");
+// Takes the table from the screen: up to its first line, then everything below.
+void Progress::clear() {
+  if (drawn_ > 0) fmt::print(stderr, "\r\033[{}A\033[J", drawn_);
+  drawn_ = 0;
 }
 
-void Progress::begin_case(const Job& job, std::size_t index) {
-  if (!terminal_) return;
-  const double spent =
+void Progress::draw() {
+  const winsize size = terminal_size();
+  const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const std::string left = done_ == 0 ? ""
-                                      : " " +
-                                            format_duration(spent / static_cast<double>(done_) *
-                                                            static_cast<double>(cases_ - done_)) +
-                                            " left";
-  const std::string bad = not_good_ > 0 ? fmt::format(", {} not passed", not_good_) : "";
-  std::string line = fmt::format("[{}/{}{}{}] {} {}", index + 1, cases_, bad, left,
-                                 job.variant->bare_name(), str(job.problem));
-  line.resize(std::min(line.size(), terminal_width() - 1));
-  fmt::print(stderr, "\r\033[K{}", line);
+  std::string text;
+  // One column and two lines less than there are: nothing wraps or scrolls.
+  const std::size_t height =
+      std::min<std::size_t>(kMostLines, size.ws_row > 3 ? size.ws_row - 2 : 1);
+  const std::vector<std::string> lines = table_.lines(size.ws_col - 1U, height, seconds);
+  for (const std::string& line : lines) text += line + "\n";
+  clear();
+  fmt::print(stderr, "{}", text);
   std::fflush(stderr);
+  drawn_ = lines.size();
+}
+
+void Progress::begin_case(const Job& job, std::size_t /*index*/) {
+  if (!terminal_) return;
+  table_.begin_case(job.variant->bare_name(), str(job.problem), time_of_day());
+  draw();
 }
 
 void Progress::end_case(const Record& record, std::size_t index) {
-  ++done_;
   const bool good = is_good(record.status);
-  if (!good) ++not_good_;
-  clear_line();
+  table_.end_case(record);
   if ((terminal_ || quiet_) && good) return;
+  clear();
   std::string time;
   if (!record.measurements.empty())
     time = fmt::format(" {} {}", format_seconds(record.measurements[0].median),

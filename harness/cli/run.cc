@@ -6,6 +6,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/cli/progress.h"
+#include "harness/cli/watch.h"
 #include "harness/core/error.h"
 #include "harness/engine/environment.h"
 #include "harness/engine/sweep.h"
@@ -26,11 +27,15 @@ Selection selection_of(const RunArguments& arguments) {
 
 class Recorder : public Observer {
  public:
-  Recorder(std::size_t cases, JsonlWriter* file, bool quiet)
-      : progress_(cases, quiet), file_(file) {}
-  void begin_case(const Job& job, std::size_t index) override { progress_.begin_case(job, index); }
+  Recorder(std::size_t cases, JsonlWriter* file, Watch* watch, bool quiet)
+      : progress_(cases, quiet), file_(file), watch_(watch) {}
+  void begin_case(const Job& job, std::size_t index) override {
+    if (watch_) watch_->begin_case(job);
+    progress_.begin_case(job, index);
+  }
   void end_case(const Record& record, std::size_t index) override {
     if (file_) file_->write(record);
+    if (watch_) watch_->end_case(record);
     counts_.add(record);
     progress_.end_case(record, index);
   }
@@ -39,6 +44,7 @@ class Recorder : public Observer {
  private:
   Progress progress_;
   JsonlWriter* file_;
+  Watch* watch_;
   Counts counts_;
 };
 
@@ -71,6 +77,10 @@ int run_command(const RunArguments& arguments) {
 
   const Environment environment = describe_environment(arguments.arguments, plan.devices);
   if (file) file->write(environment);
+  const std::unique_ptr<Watch> watch =
+      arguments.watch.empty()
+          ? nullptr
+          : std::make_unique<Watch>(arguments.watch, environment, plan.jobs.size());
   RunOptions options;
   options.seed = arguments.seed;
   options.seeds = arguments.seeds;
@@ -86,16 +96,18 @@ int run_command(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   Counts counts;
   {
-    Recorder recorder(plan.jobs.size(), file.get(), arguments.quiet);
+    Recorder recorder(plan.jobs.size(), file.get(), watch.get(), arguments.quiet);
     const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
     run_sweep(plan, options, *runner, recorder);
     counts = recorder.counts();
   }
+  if (watch) watch->finish();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}\n{} problem{} in {}{}\n", summary(counts), problems.size(),
+  fmt::print("{}\n{} problem{} in {}{}{}\n", summary(counts), problems.size(),
              problems.size() == 1 ? "" : "s", format_duration(seconds),
-             file ? ", records in " + arguments.out : "");
+             file ? ", records in " + arguments.out : "",
+             watch ? ", report in " + arguments.watch : "");
   return counts.good() ? kExitGood : kExitBad;
 }
 

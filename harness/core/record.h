@@ -79,6 +79,22 @@ struct Check {
   std::optional<Element> worst;
 };
 
+// One timed run of a case.
+struct Sample {
+  double seconds = 0;  // kept with 24 bits
+  float sm_mhz = 0;    // clock of the multiprocessors meanwhile; 0: unknown
+  bool throttled = false;
+};
+
+// Where the samples of a measurement are kept: a part of the file beside the records
+// (reports/samples.h).
+struct SampleBlock {
+  std::string file;  // known once records were read from a file; not written into them
+  std::int64_t offset = 0;
+  std::int64_t count = 0;
+  std::string checksum;
+};
+
 // The time of one case in one cache state.
 struct Measurement {
   std::string cache;  // cold
@@ -88,6 +104,10 @@ struct Measurement {
   double bytes_read = 0, bytes_written = 0, flops = 0;  // least possible, from the op's cost model
   double limit = 0;  // bytes/s that this device was measured to reach at this read:write mix
   std::int64_t buffer_sets = 0;  // rotated so that no sample finds its inputs in the cache
+  // In the order in which they were taken: at hand while the case is new, later in a block of a
+  // file.
+  std::vector<Sample> taken{};
+  std::optional<SampleBlock> kept{};
 
   double bytes_per_second() const { return median > 0 ? (bytes_read + bytes_written) / median : 0; }
   double fraction_of_limit() const { return limit > 0 ? bytes_per_second() / limit : 0; }
