@@ -24,20 +24,19 @@ std::string write_markdown(const Results& results) {
   for (const Record& record : results.records) counts.add(record);
   std::string text = "# Results\n\n" + summary(counts) + "\n";
   for (const std::string& note : results.notes) text += "\nNote: " + note + "\n";
+  const std::vector<const Column*> shown = columns_shown(results.records);
   for (const std::string& device : devices_in(results)) {
     text += fmt::format("\n## {}\n\n|", device);
     std::string rule = "|";
-    for (const Column& column : columns()) {
-      if (!column.in_tables) continue;
-      text += fmt::format(" {} |", column.heading);
-      rule += column.numeric ? " ---: |" : " --- |";
+    for (const Column* column : shown) {
+      text += fmt::format(" {} |", column->heading);
+      rule += column->numeric ? " ---: |" : " --- |";
     }
     text += "\n" + rule + "\n";
     for (const Record& record : results.records) {
       if (record.device != device) continue;
       text += "|";
-      for (const Column& column : columns())
-        if (column.in_tables) text += fmt::format(" {} |", cell(column.text(record)));
+      for (const Column* column : shown) text += fmt::format(" {} |", cell(column->text(record)));
       text += "\n";
     }
   }
