@@ -22,6 +22,7 @@ struct DeviceInfo {
   int arch = 0;                   // CUDA compute capability times ten
   std::int64_t memory_bytes = 0;  // available for cases
   std::int64_t cache_bytes = 0;   // of the last level
+  float sm_mhz = 0;               // clock that the multiprocessors are made for; 0: unknown
   double pin_rate = 0;  // bytes/s that the memory's pins can carry, whoever asks; 0: unknown
   std::vector<std::pair<std::string, std::string>>
       facts;  // for the Environment: driver, clocks, ECC, instruction set, …
@@ -47,17 +48,15 @@ struct TimedLaunch {
 struct TracedKernel {
   std::string name;
   double seconds = 0;
+  bool is_kernel = true;  // or a copy or a fill
 };
 struct TracedLaunch {
   std::vector<TracedKernel> kernels;  // copies and fills among them, in the order of their begin
   double seconds = 0;                 // from the begin of the first to the end of the last
 };
 
-// Counters of one kernel of a launch.
-struct CountedKernel {
-  std::string name;
-  std::vector<std::pair<std::string, double>> values;
-};
+// Counters of one kernel of a launch, by their names.
+using CountedKernel = std::vector<std::pair<std::string, double>>;
 
 // A number of arrays read and a number of arrays written at once.
 struct Mix {

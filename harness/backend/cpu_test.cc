@@ -62,10 +62,10 @@ TEST_CASE("launches are timed one by one", "[cpu]") {
   const Launch lengthy = [&](Stream) {
     for (int i = 0; i < 20'000'000; ++i) counter = counter + 1;
   };
-  const std::vector<double> seconds = device->time({{&brief}, {&lengthy}, {&brief}});
-  REQUIRE(seconds.size() == 3);
-  CHECK(seconds[1] > seconds[0]);
-  CHECK(seconds[1] > seconds[2]);
+  const std::vector<Sample> samples = device->time({{&brief}, {&lengthy}, {&brief}});
+  REQUIRE(samples.size() == 3);
+  CHECK(samples[1].seconds > samples[0].seconds);
+  CHECK(samples[1].seconds > samples[2].seconds);
   CHECK(counter == 20'000'000);
   CHECK(device->clock() == "steady_clock");
 }

@@ -34,6 +34,7 @@ DeviceInfo describe_cuda(int index) {
   info.memory_bytes =
       static_cast<std::int64_t>(properties.totalGlobalMem) / 10 * 9 - (std::int64_t{1} << 30);
   info.cache_bytes = properties.l2CacheSize;
+  info.sm_mhz = static_cast<float>(attribute(cudaDevAttrClockRate, index)) * 1e-3F;
   // Two transfers a clock.
   info.pin_rate =
       2.0 * attribute(cudaDevAttrMemoryClockRate, index) * 1e3 * (properties.memoryBusWidth / 8.0);

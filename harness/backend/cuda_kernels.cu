@@ -19,6 +19,8 @@ __global__ void spin(const volatile int* go, unsigned long long limit) {
 
 __global__ void nothing() {}
 
+__global__ void marker() {}
+
 __global__ void stamp(ClockStamp* stamps, std::size_t multiprocessors) {
   unsigned unit;
   asm volatile("mov.u32 %0, %%smid;" : "=r"(unit));
@@ -62,6 +64,8 @@ __global__ void stream(const uint4* in, int reads, uint4* out, int writes, std::
 void launch_spin(const volatile int* go, double limit_seconds, cudaStream_t stream) {
   cuda_backend::spin<<<1, 1, 0, stream>>>(go, static_cast<unsigned long long>(limit_seconds * 1e9));
 }
+
+void launch_marker(cudaStream_t stream) { cuda_backend::marker<<<1, 32, 0, stream>>>(); }
 
 void launch_nothing(cudaStream_t stream) { cuda_backend::nothing<<<1, 32, 0, stream>>>(); }
 

@@ -15,6 +15,7 @@ namespace assay {
 void launch_spin(const volatile int* go, double limit_seconds, cudaStream_t stream);
 
 void launch_nothing(cudaStream_t stream);
+void launch_marker(cudaStream_t stream);  // does nothing either, under a name to be found by
 
 // Each multiprocessor writes what its cycle counter and the device's clock say to stamps[its
 // number], of `multiprocessors`; one that is busy may be left out.

@@ -1,6 +1,7 @@
 #include "harness/backend/cupti_activity.h"
 
 #include "harness/backend/cuda_handles.h"
+#include "harness/backend/cuda_kernels.h"
 #include "harness/backend/cupti_library.h"
 
 #if __has_include(<cupti.h>)
@@ -10,8 +11,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <map>
 #include <mutex>
+#include <type_traits>
 
 namespace assay {
 namespace {
@@ -20,13 +21,13 @@ namespace {
 struct Activity {
   std::string name;
   std::uint64_t begin = 0, end = 0;  // nanoseconds
+  bool is_kernel = true;
 };
 
 // What the library's own thread has handed over so far.
 struct Collected {
   std::mutex mutex;
-  std::map<std::uint32_t, Activity> activities;      // by correlation id
-  std::map<std::uint32_t, std::uint64_t> launch_of;  // correlation id to the number of a launch
+  std::vector<Activity> activities;
 };
 
 Collected& collected() {
@@ -54,6 +55,8 @@ std::string short_name(const char* mangled) {
   return text;
 }
 
+constexpr const char* kMarkerName = "cuda_backend::marker";  // as short_name gives it
+
 constexpr std::size_t kBufferBytes = 1 << 20;
 
 void CUPTIAPI give_buffer(std::uint8_t** buffer, std::size_t* size, std::size_t* most_records) {
@@ -65,7 +68,8 @@ void CUPTIAPI give_buffer(std::uint8_t** buffer, std::size_t* size, std::size_t*
 template <class Record>
 void note(const CUpti_Activity* activity, std::string name) {
   const auto& record = *reinterpret_cast<const Record*>(activity);
-  collected().activities[record.correlationId] = {std::move(name), record.start, record.end};
+  collected().activities.push_back(
+      {std::move(name), record.start, record.end, std::is_same_v<Record, CUpti_ActivityKernel10>});
 }
 
 void CUPTIAPI take_buffer(CUcontext /*context*/, std::uint32_t /*stream*/, std::uint8_t* buffer,
@@ -82,9 +86,6 @@ void CUPTIAPI take_buffer(CUcontext /*context*/, std::uint32_t /*stream*/, std::
       note<CUpti_ActivityMemcpy6>(record, "copy");
     } else if (record->kind == CUPTI_ACTIVITY_KIND_MEMSET) {
       note<CUpti_ActivityMemset4>(record, "fill");
-    } else if (record->kind == CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION) {
-      const auto& link = *reinterpret_cast<const CUpti_ActivityExternalCorrelation*>(record);
-      collected().launch_of[link.correlationId] = link.externalId;
     }
   }
   std::free(buffer);
@@ -113,7 +114,6 @@ class Recording {
     static_cast<void>(registered);
     auto* const enable = library.find<decltype(cuptiActivityEnable)>("cuptiActivityEnable");
     collected().activities.clear();
-    collected().launch_of.clear();
     for (const CUpti_ActivityKind kind : kKinds)
       check_cupti(enable(kind), "recording what the device does");
   }
@@ -123,14 +123,6 @@ class Recording {
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 
-  // What is launched until leave() belongs to this number.
-  void enter(std::uint64_t number) {
-    check_cupti(push_(CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0, number), "naming a launch");
-  }
-  void leave() {
-    std::uint64_t number = 0;
-    check_cupti(pop_(CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0, &number), "naming a launch");
-  }
   void flush() { check_cupti(flush_(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED), "reading its records"); }
 
  private:
@@ -139,38 +131,44 @@ class Recording {
       library_.find<decltype(cuptiActivityDisable)>("cuptiActivityDisable");
   decltype(cuptiActivityFlushAll)* flush_ =
       library_.find<decltype(cuptiActivityFlushAll)>("cuptiActivityFlushAll");
-  decltype(cuptiActivityPushExternalCorrelationId)* push_ =
-      library_.find<decltype(cuptiActivityPushExternalCorrelationId)>(
-          "cuptiActivityPushExternalCorrelationId");
-  decltype(cuptiActivityPopExternalCorrelationId)* pop_ =
-      library_.find<decltype(cuptiActivityPopExternalCorrelationId)>(
-          "cuptiActivityPopExternalCorrelationId");
 };
 
+TracedLaunch summarise(const std::vector<Activity>& activities) {
+  TracedLaunch launch;
+  std::uint64_t end = 0;
+  for (const Activity& activity : activities) {
+    launch.kernels.push_back({activity.name,
+                              static_cast<double>(activity.end - activity.begin) * 1e-9,
+                              activity.is_kernel});
+    end = std::max(end, activity.end);
+  }
+  if (!activities.empty())
+    launch.seconds = static_cast<double>(end - activities.front().begin) * 1e-9;
+  return launch;
+}
+
+// What ran between the markers of each launch, in the order of the stream.
 std::vector<TracedLaunch> sort_out(std::size_t count) {
   Collected& all = collected();
   const std::lock_guard lock(all.mutex);
-  std::vector<std::vector<Activity>> by_launch(count);
-  for (const auto& [correlation, activity] : all.activities) {
-    const auto launch = all.launch_of.find(correlation);
-    if (launch != all.launch_of.end() && launch->second < count)
-      by_launch[launch->second].push_back(activity);
-  }
+  std::sort(all.activities.begin(), all.activities.end(),
+            [](const Activity& a, const Activity& b) { return a.begin < b.begin; });
   std::vector<TracedLaunch> traced;
-  for (std::vector<Activity>& activities : by_launch) {
-    if (activities.empty()) continue;
-    std::sort(activities.begin(), activities.end(),
-              [](const Activity& a, const Activity& b) { return a.begin < b.begin; });
-    TracedLaunch launch;
-    std::uint64_t end = 0;
-    for (const Activity& activity : activities) {
-      launch.kernels.push_back(
-          {activity.name, static_cast<double>(activity.end - activity.begin) * 1e-9});
-      end = std::max(end, activity.end);
+  std::vector<Activity> between;
+  bool inside = false;
+  for (const Activity& activity : all.activities) {
+    if (activity.name != kMarkerName) {
+      if (inside) between.push_back(activity);
+      continue;
     }
-    launch.seconds = static_cast<double>(end - activities.front().begin) * 1e-9;
-    traced.push_back(std::move(launch));
+    if (inside) traced.push_back(summarise(between));
+    between.clear();
+    inside = !inside;
   }
+  if (traced.size() != count)
+    throw EnvironmentError("CUPTI recorded " + std::to_string(traced.size()) + " of " +
+                           std::to_string(count) + " launches, in " +
+                           std::to_string(all.activities.size()) + " records");
   return traced;
 }
 
@@ -192,9 +190,9 @@ std::vector<TracedLaunch> cupti_trace(const std::vector<TimedLaunch>& launches, 
         const std::shared_ptr<void> held = hold();
         for (std::size_t i = begin; i < std::min(begin + kBatch, launches.size()); ++i) {
           if (launches[i].before) (*launches[i].before)(stream);
-          recording.enter(i);
+          launch_marker(handle);
           (*launches[i].launch)(stream);
-          recording.leave();
+          launch_marker(handle);
         }
       }
       check(cudaStreamSynchronize(handle), "running launches that CUPTI records");

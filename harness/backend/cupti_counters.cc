@@ -262,7 +262,7 @@ std::vector<CountedKernel> cupti_count(int device, const std::vector<TimedLaunch
       for (std::size_t k = 0; k < count; ++k) {
         const std::vector<double> values = host.evaluate(data, k, groups[g]);
         for (std::size_t i = 0; i < values.size(); ++i)
-          kernels[k].values.emplace_back(groups[g][i], values[i]);
+          kernels[k].emplace_back(groups[g][i], values[i]);
       }
     }
     if (kernels.empty()) why_not = "CUPTI counted nothing: the launch ran no kernel";

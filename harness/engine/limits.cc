@@ -45,7 +45,9 @@ std::filesystem::path cache_folder() {
 }
 
 Limits::Limits(Device& device, const std::filesystem::path& folder, bool again)
-    : device_(device), heading_(describe(device.info())) {
+    : clock{.made_for_mhz = device.info().sm_mhz},
+      device_(device),
+      heading_(describe(device.info())) {
   if (folder.empty()) return;
   file_ = folder / fmt::format("limits-{:016x}.txt", hash_of(heading_));
   if (again) return;

@@ -9,6 +9,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/core/op.h"
+#include "harness/engine/sampler.h"
 
 namespace assay {
 
@@ -32,8 +33,7 @@ class Limits {
   // second clock says of it, where there is one.
   double offset();
 
-  // Of the multiprocessors, seen so far; 0: none.
-  float fastest_mhz = 0;
+  UsualClock clock;
 
  private:
   double measure(const std::string& key, const std::function<double()>& measure);

@@ -88,29 +88,37 @@ void note(Record& record, const std::string& text) {
 }
 
 // The second clock is asked once nothing more is timed: it may slow down what it watches.
-void trace(Rotation& rotation, Device& device, Record& record) {
+// Returns the kernels of a launch, in their order.
+std::vector<std::string> trace(Rotation& rotation, Device& device, Record& record) {
   const auto cold = std::find_if(record.measurements.begin(), record.measurements.end(),
                                  [](const Measurement& m) { return m.cache == "cold"; });
-  if (cold == record.measurements.end()) return;
+  if (cold == record.measurements.end()) return {};
   const Spending spending(Expense::counters);
   const KernelStage stage("launches under CUPTI", kTraced);
   std::string why_not;
   std::vector<TracedLaunch> traced = device.trace(rotation.next(kTraced), why_not);
   note(record, why_not);
-  if (traced.size() < 2) return;
+  if (traced.size() < 2) return {};
   traced.erase(traced.begin());
   add_trace(traced, *cold);
+  std::vector<std::string> names;
+  for (const TracedKernel& kernel : traced.back().kernels)
+    if (kernel.is_kernel) names.push_back(kernel.name);
+  return names;
 }
 
 void count(Rotation& rotation, Device& device, const std::vector<std::string>& names,
-           Record& record) {
+           const std::vector<std::string>& kernels, Record& record) {
   const Spending spending(Expense::counters);
   // As many launches as there may be passes, each on a set that is out of the cache.
   const auto launches = static_cast<int>(names.size());
   const KernelStage stage("launches whose counters are read", 40 * launches);
   std::string why_not;
-  for (CountedKernel& kernel : device.count(rotation.next(launches), names, why_not))
-    record.counters.push_back({std::move(kernel.name), std::move(kernel.values)});
+  std::vector<CountedKernel> counted = device.count(rotation.next(launches), names, why_not);
+  for (std::size_t i = 0; i < counted.size(); ++i)
+    record.counters.push_back(
+        {counted.size() == kernels.size() ? kernels[i] : fmt::format("kernel {}", i),
+         std::move(counted[i])});
   note(record, why_not);
 }
 
@@ -148,7 +156,7 @@ void measure(const Problem& problem, Rotation& rotation, Device& device, Limits&
     if (is_graph) rule.min_seconds /= static_cast<double>(rotation.sets());
     take(rotation, cache, 2);  // warms up
     Sampled sampled = take_samples(
-        rule, [&](int n) { return take(rotation, cache, n); }, limits.fastest_mhz,
+        rule, [&](int n) { return take(rotation, cache, n); }, limits.clock,
         [] { std::this_thread::sleep_for(kPause); });
     device.synchronize();
 
@@ -165,8 +173,9 @@ void measure(const Problem& problem, Rotation& rotation, Device& device, Limits&
     result.buffer_sets = cache == "hot" ? 1 : rotation.sets();
     record.measurements.push_back(std::move(result));
   }
-  if (options.trace) trace(rotation, device, record);
-  if (!options.counters.empty()) count(rotation, device, split(options.counters), record);
+  std::vector<std::string> kernels;
+  if (options.trace) kernels = trace(rotation, device, record);
+  if (!options.counters.empty()) count(rotation, device, split(options.counters), kernels, record);
 }
 
 }  // namespace assay

@@ -22,11 +22,11 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Marks what was throttled; returns how many.
-std::int64_t mark(std::vector<Sample>& samples, float& fastest_mhz) {
-  for (const Sample& sample : samples) fastest_mhz = std::max(fastest_mhz, sample.sm_mhz);
+std::int64_t mark(std::vector<Sample>& samples, UsualClock& clock) {
+  for (const Sample& sample : samples) clock.see(sample.sm_mhz);
   std::int64_t marked = 0;
   for (Sample& sample : samples) {
-    sample.throttled = sample.sm_mhz > 0 && sample.sm_mhz < kThrottled * fastest_mhz;
+    sample.throttled = clock.is_throttled(sample.sm_mhz);
     if (sample.throttled) ++marked;
   }
   return marked;
@@ -64,7 +64,7 @@ class Precision {
 }  // namespace
 
 Sampled take_samples(const SamplingRule& rule, const std::function<std::vector<Sample>(int)>& time,
-                     float& fastest_mhz, const std::function<void()>& pause) {
+                     UsualClock& clock, const std::function<void()>& pause) {
   const auto start = Clock::now();
   Sampled result;
   std::vector<Sample>& samples = result.samples;
@@ -101,7 +101,7 @@ Sampled take_samples(const SamplingRule& rule, const std::function<std::vector<S
     }
     batch = std::min(batch, rule.max_samples - count);
     std::vector<Sample> further = time(batch);
-    const std::int64_t throttled = mark(further, fastest_mhz);
+    const std::int64_t throttled = mark(further, clock);
     if (throttled > 0 && pauses < kMostPauses && !late) {
       ++pauses;
       result.repeated += throttled;
@@ -111,7 +111,7 @@ Sampled take_samples(const SamplingRule& rule, const std::function<std::vector<S
     for (const Sample& sample : further) timed += sample.seconds;
     samples.insert(samples.end(), further.begin(), further.end());
   }
-  mark(samples, fastest_mhz);
+  mark(samples, clock);
   return result;
 }
 

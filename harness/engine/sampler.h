@@ -1,6 +1,7 @@
 // Decides how many samples are enough.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -20,8 +21,19 @@ struct SamplingRule {
   int max_samples = 10'000;
 };
 
-// Samples that came while the clock was this much below the fastest that was seen are throttled.
-inline constexpr double kThrottled = 0.9;
+// The clock that a sample is held against: the fastest that was seen on this device so far, at most
+// the one that it is made for, since a device that has little to do may run faster.
+struct UsualClock {
+  float made_for_mhz = 0;  // 0: unknown
+  float fastest_mhz = 0;
+
+  void see(float mhz) { fastest_mhz = std::max(fastest_mhz, mhz); }
+  bool is_throttled(float mhz) const {
+    constexpr float kThrottled = 0.9F;
+    const float usual = made_for_mhz > 0 ? std::min(fastest_mhz, made_for_mhz) : fastest_mhz;
+    return mhz > 0 && mhz < kThrottled * usual;
+  }
+};
 
 struct Sampled {
   std::vector<Sample> samples;
@@ -30,9 +42,8 @@ struct Sampled {
 };
 
 // Calls time(n), which returns n further samples, until the rule is satisfied. Throttled samples
-// are taken again after pause(), a few times; those that then remain are marked. `fastest_mhz` is
-// the fastest clock that was seen on this device so far, and is brought up to date.
+// are taken again after pause(), a few times; those that then remain are marked.
 Sampled take_samples(const SamplingRule& rule, const std::function<std::vector<Sample>(int)>& time,
-                     float& fastest_mhz, const std::function<void()>& pause);
+                     UsualClock& clock, const std::function<void()>& pause);
 
 }  // namespace assay

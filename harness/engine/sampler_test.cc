@@ -19,7 +19,7 @@ class Source {
           for (int i = 0; i < n; ++i) samples.push_back(make_(taken_++));
           return samples;
         },
-        fastest_mhz_, [this] { ++pauses_; });
+        clock_, [this] { ++pauses_; });
   }
   int pauses() const { return pauses_; }
   int taken() const { return taken_; }
@@ -27,7 +27,7 @@ class Source {
  private:
   std::function<Sample(int)> make_;
   int taken_ = 0, pauses_ = 0;
-  float fastest_mhz_ = 0;
+  UsualClock clock_;
 };
 
 Source constant(double seconds) {
@@ -89,6 +89,17 @@ TEST_CASE("throttled samples are taken again after a pause", "[sampler]") {
   CHECK(sampled.repeated == 3);
   CHECK(source.pauses() == 1);
   for (const Sample& sample : sampled.samples) CHECK_FALSE(sample.throttled);
+}
+
+TEST_CASE("a clock is throttled against the usual one", "[sampler]") {
+  UsualClock clock;
+  CHECK_FALSE(clock.is_throttled(1000));
+  clock.see(2085);
+  CHECK(clock.is_throttled(1850));
+  clock.made_for_mhz = 1980;
+  CHECK_FALSE(clock.is_throttled(1850));
+  CHECK(clock.is_throttled(1700));
+  CHECK_FALSE(clock.is_throttled(0));  // not known
 }
 
 TEST_CASE("samples that stay throttled are kept and marked", "[sampler]") {
