@@ -17,8 +17,8 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
 
 std::string write_console(const Results& results) {
   std::vector<const Column*> shown;
-  for (const Column& column : columns())
-    if (column.in_tables && column.key != "problem") shown.push_back(&column);
+  for (const Column* column : columns_shown(results.records))
+    if (column->key != "problem") shown.push_back(column);
   std::vector<std::size_t> widths;
   for (const Column* column : shown) {
     std::size_t width = display_width(column->heading);

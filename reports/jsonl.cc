@@ -129,6 +129,23 @@ Json to_object(const Measurement& m) {
                {"flops", m.flops},
                {"limit_bytes_per_s", m.limit},
                {"buffer_sets", m.buffer_sets}};
+  // What is not known is left out.
+  const auto add = [&](const char* key, double value) {
+    if (value != 0) json[key] = number(value);
+  };
+  add("low_s", m.low);
+  add("high_s", m.high);
+  add("noise", m.noise);
+  if (!m.stopped.empty()) json["stopped"] = m.stopped;
+  add("offset_s", m.offset);
+  add("floor_s", m.floor);
+  add("sm_mhz", m.sm_mhz);
+  if (m.throttled != 0) json["throttled"] = m.throttled;
+  if (m.repeated != 0) json["repeated"] = m.repeated;
+  add("traced_s", m.traced);
+  for (const KernelTime& kernel : m.kernels)
+    json["kernels"].push_back(
+        {{"name", kernel.name}, {"count", kernel.count}, {"seconds", number(kernel.seconds)}});
   if (m.kept)
     json["samples_at"] = {
         {"offset", m.kept->offset}, {"count", m.kept->count}, {"checksum", m.kept->checksum}};
@@ -149,6 +166,22 @@ Measurement to_measurement(const Json& json) {
   m.flops = json.at("flops");
   m.limit = json.at("limit_bytes_per_s");
   m.buffer_sets = json.at("buffer_sets");
+  const auto get = [&](const char* key, double& value) {
+    if (const auto found = json.find(key); found != json.end()) value = to_double(*found);
+  };
+  get("low_s", m.low);
+  get("high_s", m.high);
+  get("noise", m.noise);
+  m.stopped = json.value("stopped", "");
+  get("offset_s", m.offset);
+  get("floor_s", m.floor);
+  get("sm_mhz", m.sm_mhz);
+  m.throttled = json.value("throttled", std::int64_t{0});
+  m.repeated = json.value("repeated", std::int64_t{0});
+  get("traced_s", m.traced);
+  if (const auto kernels = json.find("kernels"); kernels != json.end())
+    for (const Json& kernel : *kernels)
+      m.kernels.push_back({kernel.at("name"), kernel.at("count"), to_double(kernel.at("seconds"))});
   if (const auto block = json.find("samples_at"); block != json.end()) m.kept = to_block(*block);
   if (const auto taken = json.find("taken"); taken != json.end()) m.taken = to_samples(*taken);
   return m;
@@ -170,7 +203,17 @@ Record to_record(const Json& json) {
   for (const Json& check : json.at("checks")) record.checks.push_back(to_check(check));
   for (const Json& measurement : json.at("measurements"))
     record.measurements.push_back(to_measurement(measurement));
+  if (const auto counters = json.find("counters"); counters != json.end())
+    for (const Json& kernel : *counters) {
+      record.counters.push_back({kernel.at("name"), {}});
+      for (const auto& [name, value] : kernel.at("values").items())
+        record.counters.back().values.emplace_back(name, to_double(value));
+    }
+  record.notes = json.value("notes", std::vector<std::string>{});
   record.seconds = json.at("seconds");
+  if (const auto spent = json.find("spent"); spent != json.end())
+    for (const auto& [name, value] : spent->items())
+      record.spent.emplace_back(name, to_double(value));
   record.repro = json.at("repro");
   return record;
 }
@@ -252,7 +295,14 @@ std::string to_json(const Record& record) {
   json["measurements"] = Json::array();
   for (const Measurement& measurement : record.measurements)
     json["measurements"].push_back(to_object(measurement));
+  for (const KernelCounters& kernel : record.counters) {
+    Json values = Json::object();
+    for (const auto& [name, value] : kernel.values) values[name] = number(value);
+    json["counters"].push_back({{"name", kernel.name}, {"values", values}});
+  }
+  if (!record.notes.empty()) json["notes"] = record.notes;
   json["seconds"] = record.seconds;
+  for (const auto& [name, value] : record.spent) json["spent"][name] = value;
   json["repro"] = record.repro;
   return dump(json);
 }

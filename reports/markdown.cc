@@ -50,13 +50,11 @@ std::string markdown_facts(const Environment& environment) {
 namespace {
 
 std::string write_markdown(const Results& results) {
-  std::vector<const Column*> shown;
-  for (const Column& column : columns())
-    if (column.in_tables) shown.push_back(&column);
   Counts counts;
   for (const Record& record : results.records) counts.add(record);
   std::string text = "# Results\n\n" + summary(counts) + "\n";
   for (const std::string& note : results.notes) text += "\nNote: " + note + "\n";
+  const std::vector<const Column*> shown = columns_shown(results.records);
   for (const std::string& device : devices_in(results)) {
     std::vector<const Record*> here;
     for (const Record& record : results.records)

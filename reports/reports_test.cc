@@ -137,21 +137,85 @@ TEST_CASE("the markdown report") {
 TEST_CASE("the csv") {
   CHECK(written("csv") ==
         "op,problem,variant,backend,device,status,elements_checked,utilisation,median_s,p05_s,p95_"
-        "s,samples,bytes,"
-        "bytes_per_s,limit_bytes_per_s,fraction_of_limit,workspace_bytes,numerics,repeatability,"
-        "missing,twin,reason,repro,environment\n"
+        "s,samples,low_s,high_s,noise,stopped,hot_s,graph_s,traced_s,offset_s,kernels,sm_mhz,"
+        "throttled,bytes,"
+        "bytes_per_s,limit_bytes_per_s,fraction_of_limit,hot_fraction_of_limit,graph_fraction_of_"
+        "limit,counted_bytes,counted_over_least,l2_hits,tensor_pipe,occupancy,counters,"
+        "workspace_bytes,numerics,repeatability,"
+        "missing,twin,notes,reason,repro,environment\n"
         "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,fused,cuda,NVIDIA H100 80GB "
         "HBM3,passed,33554432,0.125,"
-        "0.000237,0.0002355,0.00024,212,670000000,2827004219409.2827,3100000000000,0."
-        "9119368449707363,8192,"
-        "\"f32 accumulation, height 32\",bitwise,,,,"
+        "0.000237,0.0002355,0.00024,212,,,0,,,,,0,,,0,670000000,2827004219409.2827,3100000000000,"
+        "0.9119368449707363,,,,,,,,,8192,"
+        "\"f32 accumulation, height 32\",bitwise,,,,,"
         "assay run 'attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048' --variant fused@cuda --seed "
         "1,00c0ffee00c0ffee\n"
         "attnres_fwd,attnres_fwd dtype=bf16 N=9 Q=1 T=16384 D=2048,naive,cuda,NVIDIA H100 80GB "
         "HBM3,failed,33554432,inf,,,,,"
-        ",,,,0,\"f32 accumulation, height 32\",bitwise,,,"
+        ",,,,,,,,,,,,,,,,,,,,,,,0,\"f32 accumulation, height 32\",bitwise,,,,"
         "\"O[q=0, t=5, d=17] = nan, \"\"want\"\" 0.25 | 1 of 33554432 elements wrong\","
         "assay run 'attnres_fwd …' --variant naive@cuda --seed 1,00c0ffee00c0ffee\n");
+}
+
+TEST_CASE("what was measured beside the cold time has columns where there is any") {
+  Record record = passed();
+  Measurement& cold = record.measurements[0];
+  cold.low = 236e-6;
+  cold.high = 238e-6;
+  cold.noise = 0.002;
+  cold.stopped = "precise";
+  cold.offset = 2.3e-6;
+  cold.floor = 200e-6;
+  cold.sm_mhz = 1980;
+  cold.throttled = 3;
+  cold.repeated = 4;
+  cold.traced = 234.5e-6;
+  cold.kernels = {{"norms", 2, 100e-6}, {"mix", 1, 130e-6}};
+  Measurement hot = cold;
+  hot.cache = "hot";
+  hot.median = 100e-6;
+  record.measurements.push_back(hot);
+  record.counters = {{"norms", {{"dram__bytes_read.sum", 6e8}, {"dram__bytes_write.sum", 0}}},
+                     {"mix", {{"dram__bytes_write.sum", 8e7}, {"lts__t_sector_hit_rate.pct", 41}}}};
+  record.notes = {"no graph"};
+  record.spent = {{"timing", 0.5}};
+  const auto text = [&](const std::string& key, bool raw) {
+    for (const Column& column : columns())
+      if (column.key == key) return raw ? column.raw(record) : column.text(record);
+    return std::string("no such column");
+  };
+  CHECK(text("hot_s", false) == "100 µs");
+  CHECK(text("graph_s", false).empty());
+  CHECK(text("traced_s", true) == "0.0002345");
+  CHECK(text("kernels", false) == "2 × norms 100 µs + mix 130 µs");
+  CHECK(text("throttled", false) == "3 of 212");
+  CHECK(text("sm_mhz", false) == "1980 MHz");
+  CHECK(text("fraction_of_limit", false) == "84 %");
+  CHECK(text("hot_fraction_of_limit", false) == "200 %");
+  CHECK(text("counted_bytes", true) == "680000000");
+  CHECK(text("counted_over_least", false) == "1.015");
+  CHECK(text("l2_hits", false) == "41 %");
+  CHECK(text("notes", true) == "no graph");
+  const auto headings = [&](const Record& only) {
+    std::string all;
+    for (const Column* column : columns_shown({only})) all += column->heading + ";";
+    return all;
+  };
+  CHECK(headings(passed()) ==
+        "problem;variant;status;error/bound;median;p05;p95;least bytes/s;of limit;workspace;");
+  CHECK(headings(record) ==
+        "problem;variant;status;error/bound;median;p05;p95;hot;kernel;kernels;throttled;least "
+        "bytes/s;of limit;counted/least bytes;L2 hits;workspace;");
+
+  const Record back = read_record(to_json(record));
+  CHECK(to_json(back) == to_json(record));
+  REQUIRE(back.measurements.size() == 2);
+  CHECK(back.measurements[0].kernels.at(0).count == 2);
+  CHECK(back.measurements[0].floor == 200e-6);
+  CHECK(back.measurements[0].net() == 237e-6 - 2.3e-6);
+  CHECK(back.counters.at(1).values.at(1).second == 41);
+  CHECK(back.notes == record.notes);
+  CHECK(back.spent == record.spent);
 }
 
 TEST_CASE("a record survives the way through JSON, with what JSON has no number for") {

@@ -67,9 +67,7 @@ std::string by_device(const Records& records, F table) {
 std::string cases(const TableRequest& request, const Results& results) {
   std::vector<const Column*> shown;
   for (const std::string& key : request.columns) shown.push_back(&column_named(key));
-  if (shown.empty())
-    for (const Column& column : columns())
-      if (column.in_tables) shown.push_back(&column);
+  if (shown.empty()) shown = columns_shown(results.records);
   return by_device(selected(request, results),
                    [&](const Records& records) { return markdown_cases(records, shown); });
 }

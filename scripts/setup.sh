@@ -8,8 +8,8 @@ start=$PWD  # where the user is, for paths given as arguments
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
 # Debian's and Ubuntu's names of what a build needs.
-libraries=(libeigen3-dev libfmt-dev libcli11-dev nlohmann-json3-dev libboost-context-dev)
-test_libraries=(catch2 libbenchmark-dev)
+libraries=(libeigen3-dev libfmt-dev libcli11-dev nlohmann-json3-dev libboost-context-dev libbenchmark-dev)
+test_libraries=(catch2)
 build_packages=(g++ cmake ninja-build "${libraries[@]}")
 test_packages=("${build_packages[@]}" "${test_libraries[@]}" python3)
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/record.h"
 #include "harness/core/variant.h"
 
 namespace assay {
@@ -21,6 +22,8 @@ struct DeviceInfo {
   int arch = 0;                   // CUDA compute capability times ten
   std::int64_t memory_bytes = 0;  // available for cases
   std::int64_t cache_bytes = 0;   // of the last level
+  float sm_mhz = 0;               // clock that the multiprocessors are made for; 0: unknown
+  double pin_rate = 0;  // bytes/s that the memory's pins can carry, whoever asks; 0: unknown
   std::vector<std::pair<std::string, std::string>>
       facts;  // for the Environment: driver, clocks, ECC, instruction set, …
 };
@@ -40,6 +43,31 @@ struct TimedLaunch {
   const Launch* launch;
   const Launch* before = nullptr;  // run untimed; null: nothing
 };
+
+// What a second clock, which sees kernels one by one, says of one launch.
+struct TracedKernel {
+  std::string name;
+  double seconds = 0;
+  bool is_kernel = true;  // or a copy or a fill
+};
+struct TracedLaunch {
+  std::vector<TracedKernel> kernels;  // copies and fills among them, in the order of their begin
+  double seconds = 0;                 // from the begin of the first to the end of the last
+};
+
+// Counters of one kernel of a launch, by their names.
+using CountedKernel = std::vector<std::pair<std::string, double>>;
+
+// A number of arrays read and a number of arrays written at once.
+struct Mix {
+  int reads = 1;
+  int writes = 0;
+  auto operator<=>(const Mix&) const = default;
+};
+
+// The mix of at most 16 arrays whose ratio is nearest to bytes_read : bytes_written, the smallest
+// of those that are equally near.
+Mix nearest_mix(double bytes_read, double bytes_written);
 
 class Device {
  public:
@@ -96,12 +124,6 @@ class Device {
   // Until the result is gone, other work competes for the device; null: this device has none.
   virtual std::shared_ptr<void> contend() { return nullptr; }
 
-  // Runs the launch as a graph: recorded once, without running it, then replayed, and replayed
-  // again after between(). False: this device has no graphs.
-  virtual bool replay(const Launch& /*launch*/, const std::function<void()>& /*between*/) {
-    return false;
-  }
-
   // Waits for all work on the device, on any stream. Throws EnvironmentError with the device's own
   // words if some failed, DeviceLost if it ended the context.
   virtual void synchronize() = 0;
@@ -110,16 +132,39 @@ class Device {
   const std::string& lost() const { return lost_; }
   void lose(const std::string& why) { lost_ = why; }
 
-  // Runs the launches one after the other and returns the seconds that each took by this device's
-  // clock, without what comes before it.
-  virtual std::vector<double> time(const std::vector<TimedLaunch>& launches) = 0;
+  // Runs the launches one after the other and returns what each took by this device's clock,
+  // without what comes before it, and how fast the multiprocessors ran meanwhile.
+  virtual std::vector<Sample> time(const std::vector<TimedLaunch>& launches) = 0;
   virtual std::string clock()
       const = 0;  // "cuda_event", "steady_clock"; empty: this backend is never timed
+  // Work of no length, by which it is measured what the clock reads beside a kernel.
+  virtual Launch nothing() {
+    return [](Stream) {};
+  }
+
+  // A launch that runs all of these, in order, as one graph; empty: this device has no graphs. What
+  // cannot be recorded throws EnvironmentError.
+  virtual Launch record(const std::vector<const Launch*>& /*launches*/) { return {}; }
+
+  // Each launch as the second clock sees it; empty where there is none, and why_not says how to get
+  // it.
+  virtual std::vector<TracedLaunch> trace(const std::vector<TimedLaunch>& /*launches*/,
+                                          std::string& /*why_not*/) {
+    return {};
+  }
+
+  // The hardware's counters of these names over each kernel of a launch. All launches do the same:
+  // counters that do not go together are taken over several of them, by turns. Like trace().
+  virtual std::vector<CountedKernel> count(const std::vector<TimedLaunch>& /*launches*/,
+                                           const std::vector<std::string>& /*names*/,
+                                           std::string& why_not) {
+    why_not = "counters: this backend has none";
+    return {};
+  }
 
   // Bytes per second that the best of several plain streaming kernels reaches on this device, now,
-  // while reading and writing in the ratio `bytes_read` : `bytes_written` from memory (not cache).
-  // Measured once per ratio.
-  virtual double bandwidth(double bytes_read, double bytes_written) = 0;
+  // with this mix of arrays in memory (not cache). Measured at each call.
+  virtual double measure_bandwidth(Mix mix) = 0;
 
  private:
   std::string lost_;

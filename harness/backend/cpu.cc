@@ -2,11 +2,9 @@
 // parallel_for.
 #include <atomic>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "harness/backend/backend.h"
@@ -82,30 +80,24 @@ class CpuDevice final : public Device {
   Stream stream() override { return {}; }
   void synchronize() override {}  // nothing is left running
 
-  std::vector<double> time(const std::vector<TimedLaunch>& launches) override {
+  std::vector<Sample> time(const std::vector<TimedLaunch>& launches) override {
     using Clock = std::chrono::steady_clock;
-    std::vector<double> seconds;
-    seconds.reserve(launches.size());
+    std::vector<Sample> samples;
+    samples.reserve(launches.size());
     for (const auto& [launch, before] : launches) {
       if (before) (*before)(Stream{});
       const Clock::time_point start = Clock::now();
       (*launch)(Stream{});
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      samples.push_back({.seconds = std::chrono::duration<double>(Clock::now() - start).count()});
     }
-    return seconds;
+    return samples;
   }
   std::string clock() const override { return "steady_clock"; }
 
-  double bandwidth(double bytes_read, double bytes_written) override {
-    const cpu::Mix mix = cpu::nearest_mix(bytes_read, bytes_written);
-    const auto [entry, is_new] = bandwidths_.try_emplace({mix.reads, mix.writes}, 0.0);
-    if (is_new) entry->second = cpu::measure_bandwidth(mix);
-    return entry->second;
-  }
+  double measure_bandwidth(Mix mix) override { return cpu::measure_bandwidth(mix); }
 
  private:
   DeviceInfo info_ = describe();
-  std::map<std::pair<int, int>, double> bandwidths_;  // bytes per second by reads : writes
 };
 
 class CpuPlatform final : public Platform {

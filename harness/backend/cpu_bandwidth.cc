@@ -115,23 +115,6 @@ double seconds_of(const Arrays& arrays, const Walk& walk) {
 
 }  // namespace
 
-Mix nearest_mix(double bytes_read, double bytes_written) {
-  const double share =
-      bytes_read + bytes_written > 0 ? bytes_read / (bytes_read + bytes_written) : 1;
-  Mix best;
-  double best_distance = 2;
-  for (int total = 1; total <= kMaxArrays; ++total) {
-    const Mix mix{static_cast<int>(std::lround(share * total)),
-                  total - static_cast<int>(std::lround(share * total))};
-    const double distance = std::abs(static_cast<double>(mix.reads) / total - share);
-    if (distance < best_distance - 1e-9) {
-      best = mix;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
-
 double measure_bandwidth(Mix mix) {
   constexpr std::int64_t kUnit = 64
                                  << 10;  // a multiple of every block, many parts for every thread

@@ -1,186 +1,35 @@
-// The cuda backend: memory, one stream, timing by events behind a spinning kernel, and the measured
-// limit of the memory.
+// The cuda backend: memory, one stream, what is timed and counted on it, and the measured limit of
+// the memory.
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "harness/backend/backend.h"
 #include "harness/backend/cuda_fence.h"
+#include "harness/backend/cuda_handles.h"
+#include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
-#include "harness/backend/cuda_nvml.h"
+#include "harness/backend/cuda_timing.h"
+#include "harness/backend/cupti_activity.h"
+#include "harness/backend/cupti_counters.h"
 #include "harness/core/error.h"
 
 namespace assay {
 namespace {
 
-// After these every call fails in the same way, until the process ends.
-bool ends_context(cudaError_t status) {
-  switch (status) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorInvalidPc:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorHardwareStackError:
-    case cudaErrorLaunchFailure:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorAssert:
-    case cudaErrorECCUncorrectable:
-      return true;
-    default:
-      return false;
-  }
-}
-
-void check(cudaError_t status, const std::string& what) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();  // forgets it, unless it is of the kind that stays
-  if (ends_context(status)) throw DeviceLost(what + ": " + cudaGetErrorString(status));
-  throw EnvironmentError(what + ": " + cudaGetErrorString(status));
-}
-
-class CudaStream {
- public:
-  // Does not wait for the default stream, nor the other way round.
-  CudaStream() {
-    check(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "creating a CUDA stream");
-  }
-  ~CudaStream() { cudaStreamDestroy(handle_); }
-  CudaStream(const CudaStream&) = delete;
-  CudaStream& operator=(const CudaStream&) = delete;
-  cudaStream_t get() const { return handle_; }
-
- private:
-  cudaStream_t handle_ = nullptr;
-};
-
-class CudaEvent {
- public:
-  CudaEvent() { check(cudaEventCreate(&handle_), "creating a CUDA event"); }
-  ~CudaEvent() {
-    if (handle_) cudaEventDestroy(handle_);
-  }
-  CudaEvent(CudaEvent&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  CudaEvent& operator=(CudaEvent&&) = delete;
-  void record(cudaStream_t stream) {
-    check(cudaEventRecord(handle_, stream), "recording an event");
-  }
-  double seconds_since(const CudaEvent& start) const {
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start.handle_, handle_),
-          "reading the time of an event");
-    return milliseconds * 1e-3;
-  }
-
- private:
-  cudaEvent_t handle_ = nullptr;
-};
-
-// A word of host memory that the device polls.
-class Flag {
- public:
-  Flag() {
-    check(cudaHostAlloc(reinterpret_cast<void**>(&host_), sizeof(int), cudaHostAllocMapped),
-          "allocating mapped host memory");
-    check(cudaHostGetDevicePointer(reinterpret_cast<void**>(&device_), host_, 0),
-          "mapping host memory");
-  }
-  ~Flag() { cudaFreeHost(host_); }
-  Flag(const Flag&) = delete;
-  Flag& operator=(const Flag&) = delete;
-  void set(int value) { *static_cast<volatile int*>(host_) = value; }
-  const int* device() const { return device_; }
-
- private:
-  int* host_ = nullptr;
-  int* device_ = nullptr;
-};
-
-std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
-int attribute(cudaDeviceAttr what, int index) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, what, index), "asking for a property of the CUDA device");
-  return value;
-}
-
-DeviceInfo describe(int index) {
-  cudaDeviceProp properties = {};
-  check(cudaGetDeviceProperties(&properties, index), "asking for the properties of a CUDA device");
-  int driver = 0, runtime = 0;
-  check(cudaDriverGetVersion(&driver), "asking for the driver's version");
-  check(cudaRuntimeGetVersion(&runtime), "asking for the runtime's version");
-
-  DeviceInfo info;
-  info.backend = Backend::cuda;
-  info.index = index;
-  info.name = properties.name;
-  info.arch = properties.major * 10 + properties.minor;
-  // The rest is for the context, the measurement of bandwidth and fragmentation.
-  info.memory_bytes =
-      static_cast<std::int64_t>(properties.totalGlobalMem) / 10 * 9 - (std::int64_t{1} << 30);
-  info.cache_bytes = properties.l2CacheSize;
-  info.facts = {
-      {"compute capability",
-       std::to_string(properties.major) + "." + std::to_string(properties.minor)},
-      {"multiprocessors", std::to_string(properties.multiProcessorCount)},
-      {"memory", std::to_string(properties.totalGlobalMem >> 20) + " MiB"},
-      {"L2", std::to_string(properties.l2CacheSize >> 20) + " MiB"},
-      {"memory bus", std::to_string(properties.memoryBusWidth) + " bits"},
-      {"CUDA driver", version_text(driver)},
-      {"CUDA runtime", version_text(runtime)},
-  };
-  char pci_bus_id[32] = {};
-  if (cudaDeviceGetPCIBusId(pci_bus_id, sizeof pci_bus_id, index) == cudaSuccess) {
-    for (auto& fact : nvml_facts(pci_bus_id)) info.facts.push_back(std::move(fact));
-  }
-  return info;
-}
-
-struct Ratio {
-  int reads = 0, writes = 0;
-  auto operator<=>(const Ratio&) const = default;
-};
-
-// The ratio of integers up to 16 that comes nearest, the smallest of those that are equally near.
-Ratio nearest_ratio(double reads, double writes) {
-  constexpr int kMost = 16;
-  const double wanted = reads / (reads + writes);
-  Ratio best = {1, 0};
-  double best_distance = 2;
-  for (int sum = 1; sum <= 2 * kMost; ++sum) {
-    for (int r = std::max(0, sum - kMost); r <= std::min(sum, kMost); ++r) {
-      const double distance = std::abs(static_cast<double>(r) / sum - wanted);
-      if (distance < best_distance - 1e-9) {
-        best = {r, sum - r};
-        best_distance = distance;
-      }
-    }
-  }
-  return best;
-}
-
-// Seconds that the stream waits at most; only if enqueuing takes longer is the host's time seen.
-constexpr double kSpinLimit = 2;
-
 class CudaDevice final : public Device {
  public:
-  explicit CudaDevice(int index) : info_(describe(index)) {
+  explicit CudaDevice(int index) : info_(describe_cuda(index)) {
     use();
     stream_.emplace();
     second_stream_.emplace();
-    go_.emplace();
+    timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the free device memory");
     const auto usable = static_cast<std::int64_t>(free) - (std::int64_t{3} << 30);
     info_.memory_bytes = std::max<std::int64_t>(0, std::min(info_.memory_bytes, usable));
-    time({});
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -232,10 +81,7 @@ class CudaDevice final : public Device {
 
   std::shared_ptr<void> hold() override {
     use();
-    go_->set(0);
-    launch_spin(go_->device(), kSpinLimit, stream_->get());
-    check(cudaGetLastError(), "launching the spinning kernel");
-    return {this, [this](void*) { go_->set(1); }};
+    return timer_->hold();
   }
   void peek(void* host, const void* device, std::int64_t bytes) override {
     use();
@@ -245,11 +91,22 @@ class CudaDevice final : public Device {
     check(cudaStreamSynchronize(second_stream_->get()), "looking at device memory");
   }
   std::shared_ptr<void> contend() override;
-  bool replay(const Launch& launch, const std::function<void()>& between) override;
 
-  std::vector<double> time(const std::vector<TimedLaunch>& launches) override;
+  std::vector<Sample> time(const std::vector<TimedLaunch>& launches) override {
+    use();
+    return timer_->time(launches);
+  }
   std::string clock() const override { return "cuda_event"; }
-  double bandwidth(double bytes_read, double bytes_written) override;
+  Launch nothing() override {
+    return [](Stream stream) { launch_nothing(static_cast<cudaStream_t>(stream.handle)); };
+  }
+  Launch record(const std::vector<const Launch*>& launches) override;
+  double measure_bandwidth(Mix mix) override;
+  std::vector<TracedLaunch> trace(const std::vector<TimedLaunch>& launches,
+                                  std::string& why_not) override;
+  std::vector<CountedKernel> count(const std::vector<TimedLaunch>& launches,
+                                   const std::vector<std::string>& names,
+                                   std::string& why_not) override;
 
  private:
   void use() const { check(cudaSetDevice(info_.index), "selecting the CUDA device"); }
@@ -261,50 +118,12 @@ class CudaDevice final : public Device {
     check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
     wait(what);
   }
-  double measure_bandwidth(Ratio ratio);
 
   DeviceInfo info_;
   std::optional<CudaStream> stream_, second_stream_;
   CudaFencedMemory fenced_;
-  std::optional<Flag> go_;
-  std::vector<CudaEvent> events_;  // two for each launch of a batch
-  std::map<Ratio, double> bandwidth_;
+  std::optional<CudaTimer> timer_;
 };
-
-std::vector<double> CudaDevice::time(const std::vector<TimedLaunch>& launches) {
-  // The device works on nothing while a batch is enqueued, then runs it back to back: the host's
-  // time stays outside. A batch of multi-kernel variants must fit the driver's queue (about 1000
-  // entries), or enqueuing would wait for the spin.
-  constexpr std::size_t kBatch = 64;
-  use();
-  std::vector<double> seconds;
-  for (std::size_t begin = 0; begin == 0 || begin < launches.size(); begin += kBatch) {
-    const std::size_t count = std::min(kBatch, launches.size() - begin);
-    while (events_.size() < 2 * count) events_.emplace_back();
-    go_->set(0);
-    launch_spin(go_->device(), kSpinLimit, stream_->get());
-    check(cudaGetLastError(), "launching the spinning kernel");
-    try {
-      for (std::size_t i = 0; i < count; ++i) {
-        const TimedLaunch& timed = launches[begin + i];
-        if (timed.before) (*timed.before)(stream());
-        events_[2 * i].record(stream_->get());
-        (*timed.launch)(stream());
-        events_[2 * i + 1].record(stream_->get());
-      }
-    } catch (...) {
-      go_->set(1);
-      cudaStreamSynchronize(stream_->get());
-      throw;
-    }
-    go_->set(1);
-    wait("running timed launches");
-    for (std::size_t i = 0; i < count; ++i) {
-      seconds.push_back(events_[2 * i + 1].seconds_since(events_[2 * i]));
-    }
-  }
-  return seconds;
-}
 
 // Streams through memory on a second stream: milliseconds of other work.
 std::shared_ptr<void> CudaDevice::contend() {
@@ -323,45 +142,38 @@ std::shared_ptr<void> CudaDevice::contend() {
   return {memory.get(), [this, memory](void*) { cudaStreamSynchronize(second_stream_->get()); }};
 }
 
-bool CudaDevice::replay(const Launch& launch, const std::function<void()>& between) {
+Launch CudaDevice::record(const std::vector<const Launch*>& launches) {
   use();
   check(cudaStreamBeginCapture(stream_->get(), cudaStreamCaptureModeThreadLocal),
         "beginning to record a graph");
   cudaGraph_t recorded = nullptr;
   try {
-    launch(stream());
+    for (const Launch* launch : launches) (*launch)(stream());
   } catch (...) {
     cudaStreamEndCapture(stream_->get(), &recorded);
     if (recorded) cudaGraphDestroy(recorded);
     throw;
   }
   check(cudaStreamEndCapture(stream_->get(), &recorded), "recording a graph");
-  cudaGraphExec_t graph = nullptr;
-  const cudaError_t status = cudaGraphInstantiate(&graph, recorded, 0);
-  cudaGraphDestroy(recorded);
-  check(status, "instantiating a graph");
-  const auto run = [&] {
-    cudaGraphLaunch(graph, stream_->get());
-    return cudaStreamSynchronize(stream_->get());
+  return [graph = std::make_shared<CudaGraph>(recorded)](Stream stream) {
+    graph->launch(static_cast<cudaStream_t>(stream.handle));
   };
-  cudaError_t ran = run();
-  if (ran == cudaSuccess) {
-    between();
-    ran = run();
-  }
-  cudaGraphExecDestroy(graph);
-  check(ran, "replaying a graph");
-  return true;
 }
 
-double CudaDevice::bandwidth(double bytes_read, double bytes_written) {
-  const Ratio ratio = nearest_ratio(bytes_read, bytes_written);
-  const auto known = bandwidth_.find(ratio);
-  if (known != bandwidth_.end()) return known->second;
-  return bandwidth_[ratio] = measure_bandwidth(ratio);
+std::vector<TracedLaunch> CudaDevice::trace(const std::vector<TimedLaunch>& launches,
+                                            std::string& why_not) {
+  use();
+  return cupti_trace(launches, stream(), [this] { return timer_->hold(); }, why_not);
 }
 
-double CudaDevice::measure_bandwidth(Ratio ratio) {
+std::vector<CountedKernel> CudaDevice::count(const std::vector<TimedLaunch>& launches,
+                                             const std::vector<std::string>& names,
+                                             std::string& why_not) {
+  use();
+  return cupti_count(info_.index, launches, stream(), names, why_not);
+}
+
+double CudaDevice::measure_bandwidth(Mix mix) {
   // Far beyond L2, and long enough that the 2 µs which a pair of events adds do not show. Less
   // where cases fill the memory.
   const std::int64_t least = 10 * std::max<std::int64_t>(info_.cache_bytes, 1 << 20);
@@ -371,10 +183,10 @@ double CudaDevice::measure_bandwidth(Ratio ratio) {
   check(cudaMemGetInfo(&free, &all), "asking for the free device memory");
   total = std::max(least, std::min(total, static_cast<std::int64_t>(free / 2)));
   constexpr std::int64_t kVector = 16;
-  const std::int64_t arrays = ratio.reads + ratio.writes;
+  const std::int64_t arrays = mix.reads + mix.writes;
   const std::int64_t length = total / arrays / kVector;
-  const DeviceMemory in(*this, std::max<std::int64_t>(1, ratio.reads * length) * kVector);
-  const DeviceMemory out(*this, std::max<std::int64_t>(1, ratio.writes * length) * kVector);
+  const DeviceMemory in(*this, std::max<std::int64_t>(1, mix.reads * length) * kVector);
+  const DeviceMemory out(*this, std::max<std::int64_t>(1, mix.writes * length) * kVector);
   fill(in.data(), 0, in.bytes());
 
   constexpr int kSamples = 9;
@@ -384,11 +196,13 @@ double CudaDevice::measure_bandwidth(Ratio ratio) {
     for (const int blocks : {0, 2, 4, 8, 16}) {
       const StreamShape shape = {unroll, 256, blocks};
       const Launch launch = [&](Stream stream) {
-        launch_stream(shape, multiprocessors, in.data(), ratio.reads, out.data(), ratio.writes,
+        launch_stream(shape, multiprocessors, in.data(), mix.reads, out.data(), mix.writes,
                       static_cast<std::size_t>(length), static_cast<cudaStream_t>(stream.handle));
         check(cudaGetLastError(), "launching a streaming kernel");
       };
-      std::vector<double> seconds = time(std::vector<TimedLaunch>(kSamples + 1, {&launch}));
+      std::vector<double> seconds;
+      for (const Sample& sample : time(std::vector<TimedLaunch>(kSamples + 1, {&launch})))
+        seconds.push_back(sample.seconds);
       seconds.erase(seconds.begin());  // the first one warms up
       std::nth_element(seconds.begin(), seconds.begin() + kSamples / 2, seconds.end());
       best = std::max(best, static_cast<double>(arrays * length * kVector) / seconds[kSamples / 2]);
@@ -413,7 +227,7 @@ class CudaPlatform final : public Platform {
       } else if (count == 0) {
         why_none_ = "no CUDA device is visible";
       }
-      for (int i = 0; i < count; ++i) devices_.push_back(describe(i));
+      for (int i = 0; i < count; ++i) devices_.push_back(describe_cuda(i));
     }
     return devices_;
   }

@@ -17,6 +17,16 @@ __global__ void spin(const volatile int* go, unsigned long long limit) {
   while (*go == 0 && nanoseconds() - start < limit) __nanosleep(500);
 }
 
+__global__ void nothing() {}
+
+__global__ void marker() {}
+
+__global__ void stamp(ClockStamp* stamps, std::size_t multiprocessors) {
+  unsigned unit;
+  asm volatile("mov.u32 %0, %%smid;" : "=r"(unit));
+  if (unit < multiprocessors) stamps[unit] = {static_cast<std::uint64_t>(clock64()), nanoseconds()};
+}
+
 template <int kUnroll>
 __global__ void stream(const uint4* in, int reads, uint4* out, int writes, std::size_t length) {
   const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x * kUnroll;
@@ -53,6 +63,15 @@ __global__ void stream(const uint4* in, int reads, uint4* out, int writes, std::
 
 void launch_spin(const volatile int* go, double limit_seconds, cudaStream_t stream) {
   cuda_backend::spin<<<1, 1, 0, stream>>>(go, static_cast<unsigned long long>(limit_seconds * 1e9));
+}
+
+void launch_marker(cudaStream_t stream) { cuda_backend::marker<<<1, 32, 0, stream>>>(); }
+
+void launch_nothing(cudaStream_t stream) { cuda_backend::nothing<<<1, 32, 0, stream>>>(); }
+
+void launch_stamp(ClockStamp* stamps, std::size_t multiprocessors, cudaStream_t stream) {
+  cuda_backend::stamp<<<static_cast<unsigned>(multiprocessors), 1, 0, stream>>>(stamps,
+                                                                                multiprocessors);
 }
 
 void launch_stream(const StreamShape& shape, int multiprocessors, const void* in, int reads,

@@ -102,11 +102,11 @@ class SimtDevice final : public Device {
     settings.trace = execution.trace_block;
   }
 
-  std::vector<double> time(const std::vector<TimedLaunch>&) override {
+  std::vector<Sample> time(const std::vector<TimedLaunch>&) override {
     throw EnvironmentError("the simt backend verifies and is never timed");
   }
   std::string clock() const override { return ""; }
-  double bandwidth(double, double) override {
+  double measure_bandwidth(Mix) override {
     throw EnvironmentError("the simt backend is never timed");
   }
 

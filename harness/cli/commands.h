@@ -10,6 +10,7 @@
 #include "harness/engine/measure.h"
 #include "harness/engine/runner.h"
 #include "harness/engine/suite.h"
+#include "harness/engine/sweep.h"
 
 namespace assay {
 
@@ -31,14 +32,23 @@ struct RunArguments {
   std::uint64_t seed = 1;
   int seeds = 1;
   std::string dump;  // folder; empty: none
-  SamplingRule sampling;
+  MeasureOptions measure;
+  bool limits_again = false;
   std::string out;                     // JSONL; empty: none
   std::string watch;                   // HTML; empty: none
   std::vector<std::string> arguments;  // of the program, for the environment
 };
 
 int run_command(const RunArguments& arguments);
+
+struct BenchArguments {
+  RunArguments run;
+  std::vector<std::string> benchmark;  // flags for Google Benchmark
+};
+
+int bench_command(const BenchArguments& arguments);
 std::vector<Backend> parse_backends(const std::vector<std::string>& names);
+Selection selection_of(const RunArguments& arguments);
 std::unique_ptr<Runner> make_runner(bool in_process);
 
 // The problems that suites and problems as text name, each once. Throws UsageError for none.

@@ -9,6 +9,7 @@
 #include "harness/core/host.h"
 #include "harness/core/registry.h"
 #include "harness/engine/exchange.h"
+#include "harness/engine/limits.h"
 #include "harness/engine/sweep.h"
 #include "reports/jsonl.h"
 
@@ -26,7 +27,7 @@ ManifestDevice measure_device(Backend backend, int index, const Cost& cost) {
           .index = info.index,
           .memory_bytes = info.memory_bytes,
           .cache_bytes = info.cache_bytes,
-          .limit = device->bandwidth(cost.bytes_read, cost.bytes_written)};
+          .limit = Limits(*device).bandwidth(cost.bytes_read, cost.bytes_written)};
 }
 
 }  // namespace

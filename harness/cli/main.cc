@@ -18,6 +18,7 @@ Examples:
   assay run attnres_smoke --verify-only --backend cpu
   assay run 'attnres_fwd dtype=bf16,f16 N=2:9 T=1,4096 D=2304' --variant 'fused@*' --out results.jsonl
   assay report results.jsonl --format markdown
+  assay bench quick --benchmark_filter='fused@.*N=9' --benchmark_out=bench.json
   assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
   assay verify-file DIR --variant theirs --numerics height=64
 
@@ -112,21 +113,81 @@ int run(int argc, char** argv) {
       ->type_name("BLOCK")
       ->check(CLI::NonNegativeNumber);
   run->add_flag("--quiet", arguments.quiet, "Print only cases that did not pass, and the summary");
-  run->add_option("--samples", arguments.sampling.min_samples, "At least so many samples a case")
+  run->add_option("--samples", arguments.measure.sampling.min_samples,
+                  "At least so many samples a case")
       ->type_name("N")
-      ->check(CLI::Range(10, arguments.sampling.max_samples))
+      ->check(CLI::Range(10, arguments.measure.sampling.max_samples))
       ->capture_default_str();
-  run->add_option("--min-time", arguments.sampling.min_seconds,
+  run->add_option("--min-time", arguments.measure.sampling.min_seconds,
                   "At least so many seconds of timed work a case")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  run->add_option(
+         "--noise", arguments.measure.sampling.noise,
+         "Take samples until the standard error of the median is this share of it, or falls "
+         "no more")
+      ->type_name("SHARE")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  run->add_option("--max-time", arguments.measure.sampling.max_seconds,
+                  "Take no more samples after so long, in each cache state")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  run->add_option(
+         "--cache", arguments.measure.caches,
+         "Time in these cache states: cold (inputs in memory alone), hot (the same buffers "
+         "again), graph (cold, as a replayed CUDA graph)")
+      ->type_name("NAMES")
+      ->capture_default_str();
+  run->add_option("--counters", arguments.measure.counters,
+                  "Count on the GPU, by CUPTI: bytes of the memory, cache hits, tensor cores, "
+                  "occupancy, or the counters of these names")
+      ->type_name("NAMES")
+      ->expected(0, 1)
+      ->default_str(assay::usual_counters());
+  run->add_flag("!--no-cupti", arguments.measure.trace,
+                "Do not ask CUPTI for the times of the kernels");
+  run->add_flag("--measure-limits", arguments.limits_again,
+                "Measure what the device can do, whatever is known from earlier runs");
   run->add_option("--out", arguments.out, "Append the records to this file, as JSON lines")
       ->type_name("FILE");
   run->add_option("--watch", arguments.watch,
                   "Write the HTML report of this sweep here, again and again while it goes on")
       ->type_name("FILE.html");
   run->footer(kExamples);
+
+  assay::BenchArguments bench_arguments;
+  bench_arguments.run.measure.caches = "cold";
+  bench_arguments.run.arguments.assign(argv, argv + argc);
+  CLI::App* bench = app.add_subcommand(
+      "bench",
+      "Verified cases as benchmarks of Google Benchmark, whose flags (--benchmark_…) it takes");
+  bench->allow_extras();
+  bench->add_option("what", bench_arguments.run.what, "As for run")->required();
+  bench->add_option("--variant", bench_arguments.run.variants, "As for run")
+      ->type_name("GLOB")
+      ->delimiter(',');
+  bench->add_option("--backend", bench_arguments.run.backends, "As for run; simt is never timed")
+      ->type_name("NAME")
+      ->delimiter(',');
+  bench->add_option("--device", bench_arguments.run.device, "As for run")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  bench->add_option("--seed", bench_arguments.run.seed, "Of the inputs")
+      ->type_name("S")
+      ->capture_default_str();
+  bench->add_option("--cache", bench_arguments.run.measure.caches, "As for run")
+      ->type_name("NAMES")
+      ->capture_default_str();
+  bench->add_option("--timeout", bench_arguments.run.timeout, "As for run")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86400.0))
+      ->capture_default_str();
+  bench->add_flag("--in-process", bench_arguments.run.in_process,
+                  "Also verify in this process (default: in a worker)");
+  bench->add_flag("--measure-limits", bench_arguments.run.limits_again, "As for run");
 
   assay::ExportArguments export_arguments;
   CLI::App* exporting = app.add_subcommand(
@@ -270,7 +331,16 @@ int run(int argc, char** argv) {
   }
   if (worker->parsed()) return assay::worker_main();
   if (list->parsed()) return assay::list_command(list_what, list_of);
-  if (run->parsed()) return assay::run_command(arguments);
+  if (run->parsed()) {
+    // CLI11 has no default for an option that may come without a value.
+    if (run->count("--counters") > 0 && arguments.measure.counters.empty())
+      arguments.measure.counters = assay::usual_counters();
+    return assay::run_command(arguments);
+  }
+  if (bench->parsed()) {
+    bench_arguments.benchmark = bench->remaining();
+    return assay::bench_command(bench_arguments);
+  }
   if (exporting->parsed()) return assay::export_command(export_arguments);
   if (verify_file->parsed()) return assay::verify_file_command(file_arguments);
   if (selftest->parsed()) return assay::selftest_command(selftest_arguments);

@@ -87,4 +87,9 @@ void Progress::end_case(const Record& record, std::size_t index) {
              record.reason.empty() ? "" : ": ", record.reason);
 }
 
+void Progress::note(const std::string& text) {
+  clear();
+  fmt::print(stderr, "assay: {}\n", text);
+}
+
 }  // namespace assay

@@ -19,6 +19,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   void begin_case(const Job& job, std::size_t index);
   void end_case(const Record& record, std::size_t index);
+  void note(const std::string& text);  // a line that stays
 
  private:
   void draw();

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "harness/cli/commands.h"
 #include "harness/cli/progress.h"
+#include "harness/cli/spent_table.h"
 #include "harness/cli/watch.h"
 #include "harness/core/error.h"
 #include "harness/engine/environment.h"
@@ -16,14 +19,6 @@
 
 namespace assay {
 namespace {
-
-Selection selection_of(const RunArguments& arguments) {
-  Selection selection;
-  if (!arguments.variants.empty()) selection.globs = arguments.variants;
-  selection.device = arguments.device;
-  selection.backends = parse_backends(arguments.backends);
-  return selection;
-}
 
 class Recorder : public Observer {
  public:
@@ -37,18 +32,32 @@ class Recorder : public Observer {
     if (file_) file_->write(record);
     if (watch_) watch_->end_case(record);
     counts_.add(record);
+    spent_.add(record);
+    for (const std::string& note : record.notes)
+      if (notes_.insert(note).second) progress_.note(note);
     progress_.end_case(record, index);
   }
   const Counts& counts() const { return counts_; }
+  const SpentTable& spent() const { return spent_; }
 
  private:
   Progress progress_;
   JsonlWriter* file_;
   Watch* watch_;
   Counts counts_;
+  SpentTable spent_;
+  std::set<std::string> notes_;
 };
 
 }  // namespace
+
+Selection selection_of(const RunArguments& arguments) {
+  Selection selection;
+  if (!arguments.variants.empty()) selection.globs = arguments.variants;
+  selection.device = arguments.device;
+  selection.backends = parse_backends(arguments.backends);
+  return selection;
+}
 
 std::vector<Backend> parse_backends(const std::vector<std::string>& names) {
   std::vector<Backend> backends;
@@ -87,7 +96,9 @@ int run_command(const RunArguments& arguments) {
   options.verify.dump = arguments.dump;
   options.fences = !arguments.in_process;
   options.verify_only = arguments.verify_only;
-  options.sampling = arguments.sampling;
+  split_caches(arguments.measure.caches);  // throws for what is none
+  options.measure = arguments.measure;
+  options.limits_again = arguments.limits_again;
   options.verify.execution.schedule = arguments.schedule;
   options.verify.execution.timeout = arguments.timeout;
   options.verify.execution.trace_block = arguments.trace;
@@ -95,19 +106,21 @@ int run_command(const RunArguments& arguments) {
 
   const auto start = std::chrono::steady_clock::now();
   Counts counts;
+  SpentTable spent;
   {
     Recorder recorder(plan.jobs.size(), file.get(), watch.get(), arguments.quiet);
     const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
     run_sweep(plan, options, *runner, recorder);
     counts = recorder.counts();
+    spent = recorder.spent();
   }
   if (watch) watch->finish();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}\n{} problem{} in {}{}{}\n", summary(counts), problems.size(),
+  fmt::print("{}\n{} problem{} in {}{}{}\n{}\n", summary(counts), problems.size(),
              problems.size() == 1 ? "" : "s", format_duration(seconds),
              file ? ", records in " + arguments.out : "",
-             watch ? ", report in " + arguments.watch : "");
+             watch ? ", report in " + arguments.watch : "", spent.text(seconds));
   return counts.good() ? kExitGood : kExitBad;
 }
 

@@ -54,6 +54,7 @@ struct Check {
   //   fence              the same beside address space that faults
   //   stream             all work is ordered by the stream it was given
   //   after_timing       the last timed iteration
+  //   pin_rate           no time is shorter than the memory's pins allow
   //   fresh              fresh contents behind the same pointers, run as when timing
   //   power              whether zeros would pass
   //   missing            informative: an output that a peer does not compute
@@ -95,9 +96,25 @@ struct SampleBlock {
   std::string checksum;
 };
 
+// Kernels of one name (or copies, or fills) in one run of a case, as CUPTI sees them.
+struct KernelTime {
+  std::string name;
+  std::int64_t count = 0;  // in a run
+  double seconds = 0;      // of all of them; the median over the runs
+};
+
+// What the hardware counted over one kernel of a run.
+struct KernelCounters {
+  std::string name;
+  std::vector<std::pair<std::string, double>> values;  // by the name of the counter
+};
+
 // The time of one case in one cache state.
 struct Measurement {
-  std::string cache;  // cold
+  // cold    every sample finds its inputs in memory alone
+  // hot     every sample runs on the buffers of the one before
+  // graph   cold inputs, the launches of a whole rotation as one graph: the time of one of them
+  std::string cache;
   std::string clock;  // cuda_event | steady_clock
   std::int64_t samples = 0;
   double median = 0, p05 = 0, p95 = 0;                  // seconds
@@ -109,8 +126,24 @@ struct Measurement {
   std::vector<Sample> taken{};
   std::optional<SampleBlock> kept{};
 
+  // What follows is 0 or empty where it is not known: another program timed it, or an older one.
+  double low = 0, high = 0;    // 95 % interval of the median
+  double noise = 0;            // standard error of the median, as a share of it
+  std::string stopped{};       // precise, steady, time, count: why there are no more samples
+  double offset = 0;           // what the clock reads beside the kernel, contained in all times
+  double floor = 0;            // least seconds in this cache state, at the limit
+  double sm_mhz = 0;           // median clock of the multiprocessors
+  std::int64_t throttled = 0;  // samples
+  std::int64_t repeated = 0;   // throttled ones that were taken again, and are not among them
+  double traced = 0;  // seconds by CUPTI, from the begin of the first kernel to the end of the last
+  std::vector<KernelTime> kernels{};
+
   double bytes_per_second() const { return median > 0 ? (bytes_read + bytes_written) / median : 0; }
-  double fraction_of_limit() const { return limit > 0 ? bytes_per_second() / limit : 0; }
+  double net() const { return median - offset; }  // of the kernel alone
+  double fraction_of_limit() const {
+    if (floor > 0) return median > 0 ? floor / median : 0;
+    return limit > 0 ? bytes_per_second() / limit : 0;
+  }
 };
 
 struct Record {
@@ -124,8 +157,11 @@ struct Record {
   std::string reason;  // why it did not pass; empty when it did
   std::vector<Check> checks;
   std::vector<Measurement> measurements;
-  double seconds = 0;  // wall time of the whole case
-  std::string repro;   // command that runs this case again
+  std::vector<KernelCounters> counters;  // of each kernel of a run; only where asked for
+  std::vector<std::string> notes;        // what could not be had here, with the way to get it
+  double seconds = 0;                    // wall time of the whole case
+  std::vector<std::pair<std::string, double>> spent;  // seconds of it, by what they went into
+  std::string repro;                                  // command that runs this case again
 
   std::string id() const { return op + "/" + variant + "@" + backend; }
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "harness/core/registry.h"
+#include "harness/core/spending.h"
 
 namespace assay {
 namespace {
@@ -38,6 +39,7 @@ std::int64_t BufferSet::bytes_needed(const Variant& variant, const Problem& prob
 BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& problem,
                      Placement placement)
     : device_(&device), workspace_bytes_(workspace_of(variant, problem)) {
+  const Spending spending(Expense::memory);
   unsigned char* next = nullptr;  // the end of the tensor before, or the begin of all
   std::string previous;
   if (placement.fence == Fence::none) {
@@ -110,6 +112,7 @@ std::string BufferSet::broken_gap(const TensorView& tensor) const {
 }
 
 std::string BufferSet::broken_guard() const {
+  const Spending spending(Expense::comparison);
   for (const Spread& spread : spread_)
     if (const std::string broken = broken_gap(spread.tensor); !broken.empty()) return broken;
   std::vector<unsigned char> bytes;
@@ -132,6 +135,7 @@ std::string BufferSet::broken_guard() const {
 }
 
 void BufferSet::upload(const Tensors& inputs) {
+  const Spending spending(Expense::memory);
   for (const TensorView& input : inputs) {
     const TensorView& to = buffers_[input.spec.name];
     if (to.spec.is_packed()) {
@@ -162,6 +166,7 @@ void BufferSet::lay_out(const Spread& spread) {
 }
 
 std::string BufferSet::changed_input(const Tensors& inputs) const {
+  const Spending spending(Expense::comparison);
   constexpr std::int64_t kChunk = 16 << 20;
   std::vector<unsigned char> bytes;
   for (const TensorView& input : inputs) {
@@ -188,6 +193,7 @@ std::string BufferSet::changed_input(const Tensors& inputs) const {
 }
 
 void BufferSet::copy_inputs_from(const BufferSet& other) {
+  const Spending spending(Expense::memory);
   for (const TensorView& tensor : buffers_.tensors)
     if (readable(tensor.spec))
       device_->copy(tensor.data, other.buffers_[tensor.spec.name].data, tensor.spec.bytes());
@@ -196,6 +202,7 @@ void BufferSet::copy_inputs_from(const BufferSet& other) {
 }
 
 void BufferSet::poison(unsigned char byte) {
+  const Spending spending(Expense::memory);
   for (const TensorView& tensor : buffers_.tensors)
     if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.span_bytes());
   if (restore()) (*restore())(device_->stream());
@@ -210,6 +217,7 @@ void BufferSet::poison(unsigned char byte) {
 }
 
 void BufferSet::download(const TensorView& host) const {
+  const Spending spending(Expense::comparison);
   const TensorView& from = buffers_[host.spec.name];
   if (from.spec.is_packed()) return device_->download(host.data, from.data, host.spec.bytes());
   const auto size = static_cast<std::int64_t>(size_of(host.spec.dtype));

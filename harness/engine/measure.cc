@@ -1,110 +1,181 @@
 #include "harness/engine/measure.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <map>
+#include <thread>
+#include <tuple>
 
 #include "harness/core/black_box.h"
+#include "harness/core/error.h"
 #include "harness/core/registry.h"
-#include "harness/engine/judge.h"
+#include "harness/core/spending.h"
+#include "harness/core/text.h"
 #include "harness/engine/statistics.h"
 
 namespace assay {
 namespace {
 
-constexpr int kWarmUps = 3;  // module load, page faults, clocks
-constexpr int kFirstBatch = 10;
-constexpr int kMaxBatch = 1000;
-constexpr std::int64_t kMaxSets = 4096;
+constexpr auto kPause = std::chrono::milliseconds(250);  // for a throttled device to recover
+constexpr int kTraced = 12;                              // launches, of which the first warms up
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) words.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
+}
+
+std::vector<Sample> take(Rotation& rotation, const std::string& cache, int n) {
+  if (cache == "hot") return rotation.time_hot(n);
+  if (cache == "graph") return rotation.time_graph(n);
+  return rotation.time_cold(n);
+}
+
+void summarise(Sampled sampled, Measurement& result) {
+  std::vector<double> seconds, mhz;
+  for (const Sample& sample : sampled.samples) {
+    seconds.push_back(sample.seconds);
+    if (sample.sm_mhz > 0) mhz.push_back(sample.sm_mhz);
+    if (sample.throttled) ++result.throttled;
+  }
+  result.samples = static_cast<std::int64_t>(seconds.size());
+  result.median = median(seconds);
+  result.p05 = quantile(seconds, 0.05);
+  result.p95 = quantile(seconds, 0.95);
+  std::tie(result.low, result.high) = bootstrap_median(seconds);
+  result.noise = standard_error_of_median(seconds) / result.median;
+  result.sm_mhz = mhz.empty() ? 0 : median(mhz);
+  result.repeated = sampled.repeated;
+  result.stopped = std::move(sampled.stopped);
+  result.taken = std::move(sampled.samples);
+}
+
+void add_trace(const std::vector<TracedLaunch>& launches, Measurement& result) {
+  std::vector<double> spans;
+  std::map<std::string, std::vector<double>> seconds;  // of a name, by launch
+  std::vector<std::string> order;
+  for (const TracedLaunch& launch : launches) {
+    std::map<std::string, double> sums;
+    for (const TracedKernel& kernel : launch.kernels) {
+      sums[kernel.name] += kernel.seconds;
+      if (std::find(order.begin(), order.end(), kernel.name) == order.end())
+        order.push_back(kernel.name);
+    }
+    for (const auto& [name, sum] : sums) seconds[name].push_back(sum);
+    spans.push_back(launch.seconds);
+  }
+  result.traced = median(spans);
+  for (const std::string& name : order) {
+    const auto& kernels = launches.back().kernels;
+    result.kernels.push_back(
+        {name,
+         std::count_if(kernels.begin(), kernels.end(),
+                       [&](const TracedKernel& kernel) { return kernel.name == name; }),
+         median(seconds[name])});
+  }
+}
+
+void note(Record& record, const std::string& text) {
+  if (!text.empty() &&
+      std::find(record.notes.begin(), record.notes.end(), text) == record.notes.end())
+    record.notes.push_back(text);
+}
+
+// The second clock is asked once nothing more is timed: it may slow down what it watches.
+// Returns the kernels of a launch, in their order.
+std::vector<std::string> trace(Rotation& rotation, Device& device, Record& record) {
+  const auto cold = std::find_if(record.measurements.begin(), record.measurements.end(),
+                                 [](const Measurement& m) { return m.cache == "cold"; });
+  if (cold == record.measurements.end()) return {};
+  const Spending spending(Expense::counters);
+  const KernelStage stage("launches under CUPTI", kTraced);
+  std::string why_not;
+  std::vector<TracedLaunch> traced = device.trace(rotation.next(kTraced), why_not);
+  note(record, why_not);
+  if (traced.size() < 2) return {};
+  traced.erase(traced.begin());
+  add_trace(traced, *cold);
+  std::vector<std::string> names;
+  for (const TracedKernel& kernel : traced.back().kernels)
+    if (kernel.is_kernel) names.push_back(kernel.name);
+  return names;
+}
+
+void count(Rotation& rotation, Device& device, const std::vector<std::string>& names,
+           const std::vector<std::string>& kernels, Record& record) {
+  const Spending spending(Expense::counters);
+  // As many launches as there may be passes, each on a set that is out of the cache.
+  const auto launches = static_cast<int>(names.size());
+  const KernelStage stage("launches whose counters are read", 40 * launches);
+  std::string why_not;
+  std::vector<CountedKernel> counted = device.count(rotation.next(launches), names, why_not);
+  for (std::size_t i = 0; i < counted.size(); ++i)
+    record.counters.push_back(
+        {counted.size() == kernels.size() ? kernels[i] : fmt::format("kernel {}", i),
+         std::move(counted[i])});
+  note(record, why_not);
+}
 
 }  // namespace
 
-std::vector<double> take_samples(const SamplingRule& rule,
-                                 const std::function<std::vector<double>(int)>& time) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  std::vector<double> samples;
-  double timed = 0;
-  while (static_cast<int>(samples.size()) < rule.max_samples) {
-    const int count = static_cast<int>(samples.size());
-    const bool enough = count >= rule.min_samples && timed >= rule.min_seconds;
-    const bool late =
-        std::chrono::duration<double>(Clock::now() - start).count() > rule.max_seconds;
-    if (enough || (late && count >= std::min(10, rule.min_samples))) break;
-    int batch = std::min(kFirstBatch, std::max(rule.min_samples, 1));
-    if (count > 0) {
-      const double missing = (rule.min_seconds - timed) / std::max(timed / count, 1e-9);
-      batch = std::clamp(static_cast<int>(std::ceil(std::min(missing, double{kMaxBatch}))), 1,
-                         kMaxBatch);
-      batch = std::max(batch, std::min(rule.min_samples - count, kMaxBatch));
-    }
-    batch = std::min(batch, rule.max_samples - count);
-    for (const double seconds : time(batch)) {
-      samples.push_back(seconds);
-      timed += seconds;
-    }
-  }
-  return samples;
+std::vector<std::string> split_caches(const std::string& caches) {
+  const std::vector<std::string> known = {"cold", "hot", "graph"};
+  std::vector<std::string> words = split(caches);
+  for (const std::string& word : words)
+    if (std::find(known.begin(), known.end(), word) == known.end())
+      throw UsageError(fmt::format("unknown cache state `{}`{}", word, suggestion(word, known)));
+  if (words.empty()) throw UsageError("no cache state to time in, one of: " + join(known));
+  return words;
 }
 
-std::int64_t rotation_sets(std::int64_t set_bytes, std::int64_t cache_bytes,
-                           std::int64_t memory_bytes) {
-  const std::int64_t wanted =
-      std::max<std::int64_t>(2, (3 * cache_bytes + set_bytes - 1) / set_bytes);
-  return std::max<std::int64_t>(1, std::min({wanted, memory_bytes / set_bytes, kMaxSets}));
+std::string usual_counters() {
+  return "dram__bytes_read.sum,dram__bytes_write.sum,lts__t_sector_hit_rate.pct,"
+         "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active,"
+         "sm__warps_active.avg.pct_of_peak_sustained_active";
 }
 
-Timing measure_cold(const Problem& problem, const Variant& variant, Device& device,
-                    BufferSet& first, std::int64_t memory_bytes, const SamplingRule& rule) {
-  Timing timing;
-  const std::int64_t set_bytes = BufferSet::bytes_needed(variant, problem);
-  const std::int64_t count = rotation_sets(set_bytes, device.info().cache_bytes, memory_bytes);
-  std::vector<BufferSet*> sets = {&first};
-  for (std::int64_t i = 1; i < count; ++i) {
-    timing.further_sets.push_back(std::make_unique<BufferSet>(device, variant, problem));
-    sets.push_back(timing.further_sets.back().get());
-    sets.back()->copy_inputs_from(first);
-  }
-  {
-    const KernelStage stage("warming up", kWarmUps);
-    for (int i = 0; i < kWarmUps; ++i)
-      sets[static_cast<std::size_t>(i) % sets.size()]->launch()(device.stream());
-    device.synchronize();
-  }
-
-  for (BufferSet* set : sets) set->poison(kPoisons[0]);
-
-  // What is updated in place is restored half a rotation before it is used, so that it is out of
-  // the cache by then.
-  const std::size_t ahead = sets.size() / 2;
-  std::size_t next = 0;
-  const std::vector<double> samples = take_samples(rule, [&](int n) {
-    std::vector<TimedLaunch> launches;
-    for (int i = 0; i < n; ++i) {
-      launches.push_back({&sets[next]->launch(), sets[(next + ahead) % sets.size()]->restore()});
-      timing.last = sets[next];
-      next = (next + 1) % sets.size();
-    }
-    const KernelStage stage("timing", n);
-    return device.time(launches);
-  });
-  device.synchronize();
-
+void measure(const Problem& problem, Rotation& rotation, Device& device, Limits& limits,
+             const MeasureOptions& options, Record& record) {
   const Cost cost = op_of(problem).cost(problem);
-  Measurement& result = timing.measurement;
-  result.cache = "cold";
-  result.clock = device.clock();
-  result.samples = static_cast<std::int64_t>(samples.size());
-  result.median = median(samples);
-  result.p05 = quantile(samples, 0.05);
-  result.p95 = quantile(samples, 0.95);
-  result.bytes_read = cost.bytes_read;
-  result.bytes_written = cost.bytes_written;
-  result.flops = cost.flops;
-  result.limit = device.bandwidth(cost.bytes_read, cost.bytes_written);
-  result.buffer_sets = count;
-  for (const double seconds : samples) result.taken.push_back({.seconds = seconds});
-  return timing;
+  const double offset = limits.offset();
+  for (const std::string& cache : split_caches(options.caches)) {
+    const Spending spending(Expense::timing);
+    std::string why_not;
+    if (cache == "graph" && !rotation.record_graph(why_not)) {
+      note(record, why_not);
+      continue;
+    }
+    const bool is_graph = cache == "graph";
+    SamplingRule rule = options.sampling;
+    if (is_graph) rule.min_seconds /= static_cast<double>(rotation.sets());
+    take(rotation, cache, 2);  // warms up
+    Sampled sampled = take_samples(
+        rule, [&](int n) { return take(rotation, cache, n); }, limits.clock,
+        [] { std::this_thread::sleep_for(kPause); });
+    device.synchronize();
+
+    Measurement result;
+    result.cache = cache;
+    result.clock = device.clock();
+    summarise(std::move(sampled), result);
+    result.bytes_read = cost.bytes_read;
+    result.bytes_written = cost.bytes_written;
+    result.flops = cost.flops;
+    result.limit = limits.bandwidth(cost.bytes_read, cost.bytes_written);
+    result.floor = floor_seconds(cost, cache == "cold", device.info().cache_bytes, limits);
+    result.offset = is_graph ? offset / static_cast<double>(rotation.sets()) : offset;
+    result.buffer_sets = cache == "hot" ? 1 : rotation.sets();
+    record.measurements.push_back(std::move(result));
+  }
+  std::vector<std::string> kernels;
+  if (options.trace) kernels = trace(rotation, device, record);
+  if (!options.counters.empty()) count(rotation, device, split(options.counters), kernels, record);
 }
 
 }  // namespace assay

@@ -1,45 +1,33 @@
-// Times a verified variant with a cold cache, by rotating over buffer sets.
+// Measures a verified variant: its time in each cache state, its kernels by a second clock, the
+// hardware's counters.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
+#include <string>
 #include <vector>
 
-#include "harness/backend/backend.h"
 #include "harness/core/record.h"
-#include "harness/engine/buffers.h"
+#include "harness/engine/limits.h"
+#include "harness/engine/rotation.h"
+#include "harness/engine/sampler.h"
 
 namespace assay {
 
-// When there are enough samples: both minima are reached, or the time for the case is up and there
-// are at least 10.
-struct SamplingRule {
-  int min_samples = 10;
-  double min_seconds = 0.05;  // of timed work
-  double max_seconds = 10;    // wall time, set-up excluded
-  int max_samples = 10'000;
+struct MeasureOptions {
+  SamplingRule sampling;
+  std::string caches = "cold,hot,graph";  // in which states
+  bool trace = true;                      // ask the second clock, where there is one
+  std::string counters;                   // names, separated by commas; empty: none
 };
 
-// Calls time(n), which returns n further samples in seconds, until the rule is satisfied.
-std::vector<double> take_samples(const SamplingRule& rule,
-                                 const std::function<std::vector<double>(int)>& time);
+// Throws UsageError for a state that there is not, or none.
+std::vector<std::string> split_caches(const std::string& caches);
 
-// How many sets of `set_bytes` it takes until a set has left a cache of `cache_bytes` before its
-// turn comes again: three caches full, and never less than two; fewer where `memory_bytes` do not
-// hold them.
-std::int64_t rotation_sets(std::int64_t set_bytes, std::int64_t cache_bytes,
-                           std::int64_t memory_bytes);
+// What `--counters` counts unless it is told: bytes of the memory, hits of the cache, use of the
+// tensor cores, occupancy.
+std::string usual_counters();
 
-struct Timing {
-  Measurement measurement;
-  BufferSet* last = nullptr;  // whose outputs the last sample wrote
-  std::vector<std::unique_ptr<BufferSet>> further_sets;
-};
-
-// `first` holds the inputs; further sets, in at most `memory_bytes` with it, are made and filled
-// from it. All outputs are poisoned before the first sample.
-Timing measure_cold(const Problem& problem, const Variant& variant, Device& device,
-                    BufferSet& first, std::int64_t memory_bytes, const SamplingRule& rule);
+// Appends to the record's measurements, counters and notes.
+void measure(const Problem& problem, Rotation& rotation, Device& device, Limits& limits,
+             const MeasureOptions& options, Record& record);
 
 }  // namespace assay

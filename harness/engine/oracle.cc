@@ -2,27 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <stdexcept>
 
 #include "harness/core/black_box.h"
 #include "harness/core/registry.h"
+#include "harness/core/spending.h"
 #include "harness/engine/contract.h"
 
 namespace assay {
 namespace {
-
-class Stopwatch {
- public:
-  explicit Stopwatch(double& total) : total_(total) {}
-  ~Stopwatch() {
-    total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  double& total_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 std::string input_key(const Problem& problem, const std::string& family, std::uint64_t seed) {
   return fmt::format("{} {} {}", str(problem), family, seed);
@@ -58,7 +46,7 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
                                              std::uint64_t seed) {
   const std::string key = input_key(problem, family, seed);
   if (const Entry* entry = lookup(key)) return entry->inputs;
-  const Stopwatch stopwatch(seconds_);
+  const Spending spending(Expense::inputs);
   const Op& op = op_of(problem);
   auto made = std::make_shared<Inputs>();
   Entry entry;
@@ -87,7 +75,7 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   const std::string key = fmt::format("{}, {}", input_key(problem, family, seed), str(numerics));
   if (const Entry* entry = lookup(key)) return entry->expected;
   const auto from = inputs(problem, family, seed);
-  const Stopwatch stopwatch(seconds_);
+  const Spending spending(Expense::reference);
   const HostStage stage("computing the reference of family " + family);
   auto made = std::make_shared<const std::vector<Expected>>(
       op_of(problem).reference(made_by(problem, family), from->tensors, numerics));
@@ -115,7 +103,7 @@ std::shared_ptr<const std::vector<Sensitivity>> Oracle::sensitivities(const Prob
       fmt::format("sensitivities {}, {}", input_key(problem, family, seed), str(numerics));
   if (const Entry* entry = lookup(key)) return entry->sensitivities;
   const auto from = inputs(problem, family, seed);
-  const Stopwatch stopwatch(seconds_);
+  const Spending spending(Expense::reference);
   Entry entry;
   entry.key = key;
   entry.sensitivities = std::make_shared<const std::vector<Sensitivity>>(

@@ -43,8 +43,6 @@ class Oracle {
   // copies of the outputs.
   static std::int64_t bytes_needed(const Op& op, const Problem& problem);
 
-  double seconds() const { return seconds_; }  // spent so far on inputs and references
-
  private:
   struct Entry {
     std::string key;
@@ -58,7 +56,6 @@ class Oracle {
 
   std::int64_t available_;
   std::int64_t held_ = 0;
-  double seconds_ = 0;
   std::list<Entry> entries_;  // most recently used first
 };
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <optional>
 
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
+#include "harness/core/spending.h"
 #include "harness/core/text.h"
 #include "harness/engine/verify.h"
 
@@ -18,16 +20,6 @@ namespace {
 double gib(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
 bool lives_in_host_memory(const DeviceInfo& device) { return device.backend != Backend::cuda; }
-
-// What further buffer sets may take while this case is timed.
-std::int64_t memory_for_rotation(const Case& job, const Oracle& oracle) {
-  const DeviceInfo& device = job.device->info();
-  const std::int64_t first = BufferSet::bytes_needed(*job.variant, job.problem);
-  if (!lives_in_host_memory(device)) return device.memory_bytes / 10 * 9;
-  return std::max(first, oracle.available_bytes() -
-                             std::max(oracle.held_bytes(),
-                                      Oracle::bytes_needed(op_of(job.problem), job.problem)));
-}
 
 // Found before anything is generated, so that a sweep does not die of one problem that is too
 // large.
@@ -84,6 +76,15 @@ std::vector<const Family*> families_of(const Case& job, const RunOptions& option
   return {all.front(), further[turn % further.size()]};
 }
 
+// Why a time that was measured can't be true, or an empty text.
+std::string wrong_time(const Case& job, const Record& record) {
+  const Cost cost = op_of(job.problem).cost(job.problem);
+  for (const Measurement& measurement : record.measurements)
+    if (measurement.cache == "cold")
+      return faster_than_pins(cost, measurement.net(), job.device->info());
+  return "";
+}
+
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
   require_memory(job, oracle);
   Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.verify);
@@ -108,33 +109,22 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   verifier.judge_bias();
   verifier.judge_power();
   if (verifier.passed() && !options.verify_only && !job.device->clock().empty()) {
-    const Timing timing = measure_cold(job.problem, *job.variant, *job.device, verifier.set(),
-                                       memory_for_rotation(job, oracle), options.sampling);
-    verifier.verify_timed(*timing.last, timed, options.seed);
-    verifier.verify_fresh(*timing.last, other, options.seed);
-    record.measurements.push_back(timing.measurement);
+    std::optional<Limits> own;
+    if (!job.limits) own.emplace(*job.device);
+    Rotation rotation(job.problem, *job.variant, *job.device, verifier.set(),
+                      memory_for_rotation(job, oracle));
+    measure(job.problem, rotation, *job.device, job.limits ? *job.limits : *own, options.measure,
+            record);
+    verifier.verify_timed(*rotation.last(), timed, options.seed);
+    verifier.verify_fresh(*rotation.last(), other, options.seed);
+    if (const std::string why = wrong_time(job, record); !why.empty())
+      verifier.checks().push_back({.kind = "pin_rate", .status = Status::error, .reason = why});
   }
   // What is already known to be wrong need not end the process.
   if (options.fences && is_small(job, options) && verifier.passed())
     verifier.verify_fences(timed, options.seed);
   record.checks = std::move(verifier.checks());
   judge_checks(record);
-}
-
-// Why the case can't be run, or an empty text.
-std::string why_unsupported(const Case& job) {
-  const Variant& variant = *job.variant;
-  const int arch = job.device->info().arch;
-  const bool has_arch = job.device->info().backend != Backend::cpu;
-  if (has_arch && (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)))
-    return fmt::format(
-        "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
-        variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
-        arch / 10.0);
-  if (!job.problem.family.empty() && !variant.strided &&
-      op_of(job.problem).find_family(job.problem.family)->layout == Layout::padded)
-    return "rows must be contiguous: it knows no strides";
-  return variant.unsupported ? variant.unsupported(job.problem) : "";
 }
 
 std::string repro_line(const Job& job, const RunOptions& options) {
@@ -160,6 +150,30 @@ void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
 }
 
 }  // namespace
+
+std::int64_t memory_for_rotation(const Case& job, const Oracle& oracle) {
+  const DeviceInfo& device = job.device->info();
+  const std::int64_t first = BufferSet::bytes_needed(*job.variant, job.problem);
+  if (!lives_in_host_memory(device)) return device.memory_bytes / 10 * 9;
+  return std::max(first, oracle.available_bytes() -
+                             std::max(oracle.held_bytes(),
+                                      Oracle::bytes_needed(op_of(job.problem), job.problem)));
+}
+
+std::string why_unsupported(const Job& job) {
+  const Variant& variant = *job.variant;
+  const int arch = job.device->arch;
+  const bool has_arch = job.device->backend != Backend::cpu;
+  if (has_arch && (variant.arch.min > arch || (variant.arch.max > 0 && variant.arch.max < arch)))
+    return fmt::format(
+        "needs compute capability {}{}, this device has {}", variant.arch.min / 10.0,
+        variant.arch.max > 0 ? fmt::format(" to {}", variant.arch.max / 10.0) : " or later",
+        arch / 10.0);
+  if (!job.problem.family.empty() && !variant.strided &&
+      op_of(job.problem).find_family(job.problem.family)->layout == Layout::padded)
+    return "rows must be contiguous: it knows no strides";
+  return variant.unsupported ? variant.unsupported(job.problem) : "";
+}
 
 Record begin_record(const Job& job, const RunOptions& options) {
   const Variant& variant = *job.variant;
@@ -198,11 +212,12 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   const Job described = {job.problem, job.variant, &job.device->info()};
   Record record = begin_record(described, options);
   begin_stages();
+  begin_spending();
   try {
     if (!job.device->lost().empty())
       throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
     record.numerics = str(variant.numerics(job.problem));
-    if (const std::string why = why_unsupported(job); !why.empty()) {
+    if (const std::string why = why_unsupported(described); !why.empty()) {
       record.status = Status::unsupported;
       record.reason = why;
     } else {
@@ -229,6 +244,9 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
     record.status = Status::error;
     record.reason = "threw something that is no std::exception";
   }
+  const Spent seconds = spent();
+  for (std::size_t i = 0; i < seconds.size(); ++i)
+    if (seconds[i] > 0) record.spent.emplace_back(name(static_cast<Expense>(i)), seconds[i]);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return record;
 }

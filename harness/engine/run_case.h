@@ -31,18 +31,20 @@ struct Case {  // a Job whose device is open
   Problem problem;
   const Variant* variant = nullptr;
   Device* device = nullptr;
+  Limits* limits = nullptr;  // of the device; null: looked up for this case
 };
 
 struct RunOptions {
   std::uint64_t seed = 1;
   int seeds = 1;  // verified, from `seed` on; the first is the one that is timed
   bool verify_only = false;
-  SamplingRule sampling;
+  MeasureOptions measure;
   VerifyOptions verify;
   // Elements of all tensors up to which a problem is small; 0: what suits the backend.
   std::int64_t small = 0;
   bool fences = false;  // run beside address space that faults: only where that may end the process
-  std::string environment;  // id, for the records
+  std::string environment;    // id, for the records
+  bool limits_again = false;  // measure what the device can do, whatever is known
 };
 
 // Never throws for what a variant or a device does: that becomes the record's status and reason.
@@ -53,6 +55,12 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options);
 Record begin_record(const Job& job, const RunOptions& options);
 // Adds what the variant declares for this problem. Throws what the variant throws.
 void add_declarations(Record& record, const Job& job);
+
+// Why the case can't be run, or an empty text. Throws what the variant throws.
+std::string why_unsupported(const Job& job);
+
+// What the buffer sets of a case may take while it is timed.
+std::int64_t memory_for_rotation(const Case& job, const Oracle& oracle);
 
 // The first check that did not pass says the record's status and reason.
 void judge_checks(Record& record);

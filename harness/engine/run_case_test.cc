@@ -13,6 +13,7 @@
 #include "harness/core/registry.h"
 #include "harness/engine/suite.h"
 #include "harness/testing.h"
+#include "harness/testing_device.h"
 
 namespace assay {
 namespace {
@@ -41,7 +42,8 @@ Record run_with(const Tamper& tamper, const char* text, bool verify_only = true)
   Oracle oracle(available_memory());
   RunOptions options;
   options.verify_only = verify_only;
-  options.sampling = {.min_samples = 10, .min_seconds = 0, .max_seconds = 5, .max_samples = 100};
+  options.measure.sampling = {
+      .min_samples = 10, .min_seconds = 0, .max_seconds = 5, .max_samples = 100};
   return run_case({parse_problem(text), &variant, device.get()}, oracle, options);
 }
 
@@ -67,12 +69,20 @@ TEST_CASE("an untouched kernel passes, and is timed only then") {
 
   const Record timed = run_with([](const Buffers&, int) {}, kProblem, false);
   CHECK(timed.status == Status::passed);
-  REQUIRE(timed.measurements.size() == 1);
+  REQUIRE(timed.measurements.size() == 2);
+  CHECK(timed.measurements[0].cache == "cold");
+  CHECK(timed.measurements[1].cache == "hot");
+  CHECK(timed.measurements[1].buffer_sets == 1);
+  CHECK_FALSE(timed.spent.empty());
   const Measurement& measurement = timed.measurements[0];
   CHECK(measurement.samples >= 10);
   CHECK(measurement.p05 > 0);
   CHECK(measurement.p05 <= measurement.median);
   CHECK(measurement.median <= measurement.p95);
+  CHECK(measurement.low <= measurement.median);
+  CHECK(measurement.median <= measurement.high);
+  CHECK(measurement.floor > 0);
+  CHECK(static_cast<std::int64_t>(measurement.taken.size()) == measurement.samples);
   CHECK(measurement.buffer_sets >= 2);
   CHECK(measurement.bytes_read == 4.0 * (5 * 7 * 33 + 2 * 33));
   CHECK(measurement.bytes_written == 4.0 * (2 * 7 * 33 + 2 * 7));
@@ -160,7 +170,8 @@ TEST_CASE("outputs kept from the inputs that were timed are rejected") {
   const auto device = find_platform(Backend::cpu)->open(0);
   Oracle oracle(available_memory());
   RunOptions options;
-  options.sampling = {.min_samples = 10, .min_seconds = 0, .max_seconds = 5, .max_samples = 100};
+  options.measure.sampling = {
+      .min_samples = 10, .min_seconds = 0, .max_seconds = 5, .max_samples = 100};
   const Record record =
       run_case({parse_problem(kProblem), &variant, device.get()}, oracle, options);
   CHECK(record.status == Status::failed);
@@ -191,28 +202,13 @@ TEST_CASE("the scalar output is judged like the large one") {
 
 TEST_CASE("a case takes every schedule, or the one that is named") {
   // A CPU device that claims a choice, and notes what it is asked for.
-  struct Scheduled final : Device {
-    std::unique_ptr<Device> cpu = find_platform(Backend::cpu)->open(0);
+  struct Scheduled final : ForwardingDevice {
     std::vector<std::string> asked;
 
-    const DeviceInfo& info() const override { return cpu->info(); }
-    void* allocate(std::int64_t bytes) override { return cpu->allocate(bytes); }
-    void release(void* memory) noexcept override { cpu->release(memory); }
-    void* allocate_fenced(std::int64_t, Fence) override { return nullptr; }
-    void release_fenced(void*) noexcept override {}
-    void upload(void* to, const void* from, std::int64_t n) override { cpu->upload(to, from, n); }
-    void download(void* to, const void* from, std::int64_t n) override {
-      cpu->download(to, from, n);
-    }
-    void copy(void* to, const void* from, std::int64_t n) override { cpu->copy(to, from, n); }
-    void fill(void* to, unsigned char byte, std::int64_t n) override { cpu->fill(to, byte, n); }
-    Stream stream() override { return {}; }
     std::vector<std::string> schedules() const override { return {"a", "b", "c", "d"}; }
     void use_schedule(const Execution& execution) override { asked.push_back(execution.schedule); }
-    void synchronize() override {}
-    std::vector<double> time(const std::vector<TimedLaunch>&) override { return {}; }
+    std::vector<Sample> time(const std::vector<TimedLaunch>&) override { return {}; }
     std::string clock() const override { return ""; }
-    double bandwidth(double, double) override { return 1; }
   };
   const auto asked = [](std::uint64_t seed, const std::string& schedule) {
     Scheduled device;
@@ -244,42 +240,6 @@ TEST_CASE("a problem that does not fit in memory is an error that names the byte
   INFO(record.reason);
   // V alone has 2 · 64 · 10⁹ · 8192 bytes; O counts 2 · 2 + 16 an element, LSE 2 · 4 + 16, w 2.
   CHECK(contains(record.reason, "needs 1212440000016384 bytes"));
-}
-
-TEST_CASE("take_samples stops at both minima, or when its time is up") {
-  int calls = 0;
-  const auto constant = [&](double seconds) {
-    return [&calls, seconds](int n) {
-      calls += n;
-      return std::vector<double>(static_cast<std::size_t>(n), seconds);
-    };
-  };
-  CHECK(
-      take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000},
-                   constant(1.0 / 64))
-          .size() == 32);
-  CHECK(
-      take_samples({.min_samples = 10, .min_seconds = 0.5, .max_seconds = 10, .max_samples = 1000},
-                   constant(1))
-          .size() == 10);
-  CHECK(take_samples({.min_samples = 30, .min_seconds = 0, .max_seconds = 10, .max_samples = 1000},
-                     constant(1))
-            .size() == 30);
-  CHECK(take_samples({.min_samples = 10, .min_seconds = 9, .max_seconds = 10, .max_samples = 200},
-                     constant(1e-6))
-            .size() == 200);
-  CHECK(take_samples({.min_samples = 50, .min_seconds = 9, .max_seconds = 0, .max_samples = 200},
-                     constant(1e-6))
-            .size() == 10);
-}
-
-TEST_CASE("enough buffer sets are rotated to leave the cache") {
-  constexpr std::int64_t kMiB = 1 << 20;
-  CHECK(rotation_sets(1 * kMiB, 50 * kMiB, 1000 * kMiB) == 150);
-  CHECK(rotation_sets(100 * kMiB, 50 * kMiB, 1000 * kMiB) == 2);
-  CHECK(rotation_sets(700 * kMiB, 50 * kMiB, 10000 * kMiB) == 2);
-  CHECK(rotation_sets(700 * kMiB, 50 * kMiB, 1000 * kMiB) == 1);
-  CHECK(rotation_sets(1, 50 * kMiB, 1000 * kMiB) == 4096);
 }
 
 }  // namespace assay

@@ -3,15 +3,24 @@
 #include <exception>
 
 #include "harness/core/host.h"
+#include "harness/core/spending.h"
 
 namespace assay {
 
 InProcess::InProcess() : oracle_(available_memory()) {}
 
 Record InProcess::run(const Job& job, const RunOptions& options) {
-  auto& device = devices_[{job.device->backend, job.device->index}];
+  auto& [device, limits] = devices_[{job.device->backend, job.device->index}];
+  begin_spending();
+  Spent opening = {};
   try {
     if (!device) device = find_platform(job.device->backend)->open(job.device->index);
+    if (!limits && !options.verify_only && !device->clock().empty()) {
+      limits = std::make_unique<Limits>(*device, cache_folder(), options.limits_again);
+      // Tens of milliseconds a mix on a GPU, a second on a CPU: there only those that are needed.
+      if (job.device->backend == Backend::cuda) limits->measure_usual_mixes();
+    }
+    opening = spent();
   } catch (const std::exception& error) {
     Record record = begin_record(job, options);
     record.reason = error.what();
@@ -19,7 +28,13 @@ Record InProcess::run(const Job& job, const RunOptions& options) {
   }
   RunOptions each = options;
   each.verify.twins = &twins_;
-  return run_case({job.problem, job.variant, device.get()}, oracle_, each);
+  Record record = run_case({job.problem, job.variant, device.get(), limits.get()}, oracle_, each);
+  for (std::size_t i = 0; i < opening.size(); ++i) {
+    if (opening[i] < 1e-3) continue;
+    record.seconds += opening[i];
+    record.spent.emplace_back(name(static_cast<Expense>(i)), opening[i]);
+  }
+  return record;
 }
 
 }  // namespace assay

@@ -25,7 +25,11 @@ class InProcess final : public Runner {
  private:
   Oracle oracle_;
   TwinOutputs twins_;
-  std::map<std::pair<Backend, int>, std::unique_ptr<Device>> devices_;
+  struct Opened {
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Limits> limits;
+  };
+  std::map<std::pair<Backend, int>, Opened> devices_;
 };
 
 }  // namespace assay

@@ -107,10 +107,12 @@ class Selftest {
     RunOptions run = options_.run;
     // Only those that wait for it are worth the timing.
     run.verify_only = !expects(expected, {"after_timing", "fresh"});
-    run.sampling = {.min_samples = kLiarPatience + 500,
-                    .min_seconds = 0,
-                    .max_seconds = 60,
-                    .max_samples = kLiarPatience + 1000};
+    run.measure = {.sampling = {.min_samples = kLiarPatience + 500,
+                                .min_seconds = 0,
+                                .max_seconds = 60,
+                                .max_samples = kLiarPatience + 500},
+                   .caches = "cold",
+                   .trace = false};
     for (const Problem& problem : problems_of(liar))
       add_case({&liar.variant, true, problem, run, result_.liars.size() - 1});
   }

@@ -11,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/core/manifest.h"
 #include "harness/core/registry.h"
+#include "harness/core/spending.h"
 #include "harness/engine/npy.h"
 
 namespace assay {
@@ -99,7 +100,10 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
     if (i == 0 && options_.twins != nullptr) compare_twins(subject);
     judge_outputs("interval", subject);
     if (i > 0) continue;
-    judge_.estimate_bias(subject, written(outputs_));
+    {
+      const Spending spending(Expense::comparison);
+      judge_.estimate_bias(subject, written(outputs_));
+    }
     if (const std::string changed = set.changed_input(inputs->tensors); !changed.empty())
       return fail("inputs", subject, changed);
   }
@@ -120,6 +124,7 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
   set.poison(poison);
   device_.synchronize();
   try {
+    const Spending spending(Expense::kernels);
     const KernelStage stage(kind_of_wrong_memory == kFence ? kFence : "a launch",
                             subject.family->name, subject.seed);
     set.launch()(device_.stream());
@@ -144,6 +149,7 @@ std::vector<TensorView> Verifier::written(const Outputs& outputs) {
 }
 
 void Verifier::judge_outputs(const std::string& kind, Subject subject) {
+  const Spending spending(Expense::comparison);
   if (!add_checks(judge_.judge_run(kind, subject, written(outputs_)))) dump(subject);
 }
 
@@ -172,6 +178,7 @@ void Verifier::dump(Subject subject) {
 
 // Informative: each twin is judged by itself.
 void Verifier::compare_twins(Subject subject) {
+  const Spending spending(Expense::comparison);
   const std::string problem = str(problem_);
   if (options_.twins->problem != problem) *options_.twins = {problem, {}};
   const auto expected =
@@ -203,6 +210,7 @@ void Verifier::compare_twins(Subject subject) {
 }
 
 void Verifier::compare_runs(const std::string& kind, const std::string& how, Subject subject) {
+  const Spending spending(Expense::comparison);
   for (const Output& output : outputs_) {
     const TensorSpec& spec = output.now.spec;
     Check& check = add_check(kind, subject, spec.name);

@@ -13,6 +13,7 @@
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/host.h"
+#include "harness/core/spending.h"
 #include "harness/engine/verify.h"
 
 namespace assay {
@@ -25,6 +26,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
   if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
   verify_stream(subject);
 
+  const Spending spending(Expense::kernels);
   const KernelStage stage("launches as a graph, and beside other work", family.name, seed);
   const auto again = [&](const std::string& kind, const std::string& how, const auto& launch) {
     set.poison(kPoisons[1]);
@@ -39,8 +41,15 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
   };
   try {
     again("replay", ", replayed as a graph", [&] {
+      const Launch graph = device_.record({&set.launch()});
+      if (!graph) return false;
       // The first replay may live on what recording left.
-      return device_.replay(set.launch(), [&] { set.poison(kPoisons[1]); });
+      graph(device_.stream());
+      device_.synchronize_stream();
+      set.poison(kPoisons[1]);
+      graph(device_.stream());
+      device_.synchronize_stream();
+      return true;
     });
   } catch (const EnvironmentError& error) {
     // What a launch must not do (allocate, wait) can't be recorded.
@@ -63,6 +72,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
 void Verifier::verify_stream(Subject subject) {
   constexpr std::int64_t kLooked = 1 << 20;  // bytes of each output
   constexpr auto kGrace = std::chrono::milliseconds(5);
+  const Spending spending(Expense::kernels);
   const KernelStage stage("a launch while its stream is held", subject.family->name, subject.seed);
   BufferSet& set = this->set();
   set.poison(kPoisons[1]);
@@ -133,6 +143,7 @@ void Verifier::verify_fresh(BufferSet& set, const Family& family, std::uint64_t 
 }
 
 void Verifier::launch_as_timed(const std::string& kind, BufferSet& set, Subject subject) {
+  const Spending spending(Expense::kernels);
   const KernelStage stage("a launch that is timed", subject.family->name, subject.seed);
   set.poison(kPoisons[0]);
   device_.synchronize();

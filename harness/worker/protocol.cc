@@ -29,9 +29,11 @@ void read(const std::string& text, std::string& value) { value = text; }
 // a mistake at compile time, until it is here, too.
 template <class Options, class Visit>
 void each_option(Options& options, const Visit& visit) {
-  auto& [seed, seeds, verify_only, sampling, verify, small, fences, environment] = options;
+  auto& [seed, seeds, verify_only, measure, verify, small, fences, environment, limits_again] =
+      options;
   auto& [execution, twins, dump] = verify;
-  auto& [min_samples, min_seconds, max_seconds, max_samples] = sampling;
+  auto& [sampling, caches, trace, counters] = measure;
+  auto& [min_samples, min_seconds, noise, max_seconds, max_samples] = sampling;
   auto& [schedule, schedule_seed, timeout, trace_block] = execution;
   static_cast<void>(twins);          // the worker's own
   static_cast<void>(schedule_seed);  // that of the inputs
@@ -45,6 +47,11 @@ void each_option(Options& options, const Visit& visit) {
   visit("min_seconds", min_seconds);
   visit("max_seconds", max_seconds);
   visit("max_samples", max_samples);
+  visit("noise", noise);
+  visit("caches", caches);
+  visit("trace", trace);
+  visit("counters", counters);
+  visit("limits_again", limits_again);
   visit("schedule", schedule);
   visit("timeout", timeout);
   visit("trace_block", trace_block);

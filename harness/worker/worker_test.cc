@@ -289,8 +289,12 @@ TEST_CASE("a job survives its line exactly") {
   RunOptions options;
   options.seed = 0xfedcba9876543210;
   options.verify_only = true;
-  options.sampling = {
-      .min_samples = 11, .min_seconds = 0.1, .max_seconds = 1e-3, .max_samples = 12};
+  options.measure.sampling = {
+      .min_samples = 11, .min_seconds = 0.1, .noise = 0.3, .max_seconds = 1e-3, .max_samples = 12};
+  options.measure.caches = "hot,graph";
+  options.measure.trace = false;
+  options.measure.counters = "a.sum,b.pct";
+  options.limits_again = true;
   options.verify.execution.schedule = "starve";
   options.verify.execution.timeout = 0.07;
   options.verify.execution.trace_block = 5;
@@ -304,10 +308,15 @@ TEST_CASE("a job survives its line exactly") {
   CHECK(order.device == 1);
   CHECK(order.options.seed == options.seed);
   CHECK(order.options.verify_only);
-  CHECK(order.options.sampling.min_samples == 11);
-  CHECK(order.options.sampling.min_seconds == 0.1);
-  CHECK(order.options.sampling.max_seconds == 1e-3);
-  CHECK(order.options.sampling.max_samples == 12);
+  CHECK(order.options.measure.sampling.min_samples == 11);
+  CHECK(order.options.measure.sampling.min_seconds == 0.1);
+  CHECK(order.options.measure.sampling.max_seconds == 1e-3);
+  CHECK(order.options.measure.sampling.max_samples == 12);
+  CHECK(order.options.measure.sampling.noise == 0.3);
+  CHECK(order.options.measure.caches == "hot,graph");
+  CHECK_FALSE(order.options.measure.trace);
+  CHECK(order.options.measure.counters == "a.sum,b.pct");
+  CHECK(order.options.limits_again);
   CHECK(order.options.verify.execution.schedule == "starve");
   CHECK(order.options.verify.execution.timeout == 0.07);
   CHECK(order.options.verify.execution.trace_block == 5);

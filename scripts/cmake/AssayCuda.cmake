@@ -47,13 +47,24 @@ if(ASSAY_CUDA)
   target_compile_options(assay_cuda_options INTERFACE
     "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra;-Wno-deprecated-gpu-targets>")
   target_link_libraries(assay_cuda_options INTERFACE CUDA::cudart_static)
+  # Headers alone: the library is looked for at run time. Beside the others, or in a folder of their own.
+  find_path(ASSAY_CUPTI_INCLUDE cupti_range_profiler.h HINTS ${CUDAToolkit_INCLUDE_DIRS}
+    ${CUDAToolkit_TARGET_DIR}/extras/CUPTI/include ${CUDAToolkit_LIBRARY_ROOT}/extras/CUPTI/include)
+  mark_as_advanced(ASSAY_CUPTI_INCLUDE)
+  if(ASSAY_CUPTI_INCLUDE)
+    target_include_directories(assay_cuda_options SYSTEM INTERFACE ${ASSAY_CUPTI_INCLUDE})
+  else()
+    message(STATUS "cuda backend: without CUPTI, no cupti_range_profiler.h was found (package cuda-cupti-dev)")
+  endif()
 endif()
 
 # Adds the cuda backend, every kernels/<op>/<variant>.cu and the liars to the lists of the caller. A macro, for the caller's scope.
 macro(assay_add_cuda_backend)
   assay_glob(cuda_kernel_sources kernels/*/*.cu)
   list(FILTER cuda_kernel_sources EXCLUDE REGEX "^kernels/(device|simt|liars)/")
-  assay_glob(cuda_backend_sources harness/backend/cuda*.cu harness/backend/cuda.cc)
+  assay_glob(cuda_backend_sources harness/backend/cuda*.cu harness/backend/cuda*.cc
+    harness/backend/cupti*.cc)
+  list(FILTER cuda_backend_sources EXCLUDE REGEX "_test\\.cc$")
   assay_glob(cuda_liar_sources kernels/liars/*/*.cu)
   assay_objects(assay_cuda_kernels ${cuda_kernel_sources})
   assay_objects(assay_cuda_liars ${cuda_liar_sources})

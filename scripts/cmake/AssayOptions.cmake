@@ -2,7 +2,7 @@
 # through assay_options. Host code is portable: instruction sets are chosen at run time, by attributes of single functions.
 
 option(ASSAY_TESTS "Build the tests (needs Catch2)" ON)
-option(ASSAY_BENCHMARKS "Build the benchmarks of our own parts (needs Google Benchmark)" OFF)
+option(ASSAY_BENCHMARKS "Build the benchmarks of our own parts" OFF)
 option(ASSAY_SANITIZE "Compile host code with the address and undefined-behaviour sanitizers" OFF)
 if(ASSAY_SANITIZE)
   set(default_flavour address)
