@@ -15,6 +15,8 @@ struct TimeThresholds {
   // mean, beside what the samples of a run show: a share of the time, and seconds.
   double run_to_run = 0.004;
   double run_to_run_seconds = 1e-7;
+
+  bool operator==(const TimeThresholds&) const = default;
 };
 
 struct Thresholds {
@@ -32,10 +34,13 @@ struct Thresholds {
   struct For {
     std::string cases;
     TimeThresholds time;
+
+    bool operator==(const For&) const = default;
   };
   TimeThresholds time;
-  std::vector<For> overrides = {{"*@cpu", {.run_to_run = 0.05, .run_to_run_seconds = 1e-6}}};
+  std::vector<For> overrides = {{"*@cpu", {.run_to_run = 0.1, .run_to_run_seconds = 1e-6}}};
 
+  bool operator==(const Thresholds&) const = default;
   const TimeThresholds& for_case(std::string_view id) const;
 };
 
