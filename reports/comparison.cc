@@ -72,7 +72,9 @@ std::string summary(const Comparison& comparison) {
   return text;
 }
 
-std::string format_change(double ratio) { return fmt::format("{:+.1f} %", (ratio - 1) * 100); }
+std::string format_change(double ratio) {
+  return ratio < 10 ? fmt::format("{:+.1f} %", (ratio - 1) * 100) : fmt::format("×{:.3g}", ratio);
+}
 
 std::string format_interval(const TimeChange& time) {
   return format_change(time.low) + " to " + format_change(time.high);

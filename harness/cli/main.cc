@@ -207,7 +207,8 @@ int run(int argc, char** argv) {
       ->add_option("--out", compare_arguments.out,
                    "Also write it here, as the ending says: .md, .xml (JUnit) or .txt; may be "
                    "repeated")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   compare
       ->add_option("--rerun", compare_arguments.rerun,
                    "The program that runs suspects again before they are accused, as their repro "
