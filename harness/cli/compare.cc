@@ -153,8 +153,10 @@ int compare_command(const CompareArguments& arguments) {
   comparison.notes.insert(comparison.notes.begin(), notes.begin(), notes.end());
 
   fmt::print("{}", shown.write(comparison));
+  // Beside what is no table for people, so that a file that it is sent to stays what it is.
   if (text_of("GITHUB_ACTIONS") == "true" && shown.name != "github")
-    fmt::print("{}", writer_named("github").write(comparison));
+    fmt::print(shown.name == "console" ? stdout : stderr, "{}",
+               writer_named("github").write(comparison));
   for (File& file : files) {
     file.stream << file.writer->write(comparison) << std::flush;
     if (!file.stream)

@@ -175,7 +175,8 @@ class Laboratory {
     std::sort(logs.begin(), logs.end());
     std::sort(within.begin(), within.end());
     const auto at = [](const std::vector<double>& sorted, double share) {
-      return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
+      const double place = std::round(share * static_cast<double>(sorted.size() - 1));
+      return sorted[static_cast<std::size_t>(place)];
     };
     result.median = std::exp(at(logs, 0.5));
     result.run_to_run = (at(logs, 0.75) - at(logs, 0.25)) / 1.349;

@@ -2,23 +2,45 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 namespace assay {
 namespace {
 
 constexpr double kDeviations = 1.96;  // to either side of the middle, where ranks are read off
 
-// The value of this rank (0-based; between ranks, interpolated). Reorders.
-double at_rank(std::vector<double>& values, double rank) {
-  rank = std::clamp(rank, 0.0, static_cast<double>(values.size() - 1));
-  const auto below = static_cast<std::ptrdiff_t>(std::floor(rank));
-  const auto place = values.begin() + below;
-  std::nth_element(values.begin(), place, values.end());
-  const double part = rank - std::floor(rank);
-  if (part == 0) return *place;
-  return *place + part * (*std::min_element(place + 1, values.end()) - *place);
-}
+// Order statistics of some values, which it reorders: what is asked for later looks only where it
+// can lie, given what was asked before.
+class Ranks {
+ public:
+  explicit Ranks(std::vector<double> values) : values_(std::move(values)) {}
+
+  // The logarithm of the value of this rank (0-based; between ranks, interpolated).
+  double log_at(double rank) {
+    rank = std::clamp(rank, 0.0, static_cast<double>(values_.size() - 1));
+    const auto below = static_cast<std::size_t>(std::floor(rank));
+    const double part = rank - std::floor(rank);
+    const double low = std::log(at(below));
+    return part == 0 ? low : low + part * (std::log(at(below + 1)) - low);
+  }
+
+ private:
+  double at(std::size_t rank) {
+    const auto above = std::lower_bound(known_.begin(), known_.end(), rank);
+    if (above != known_.end() && *above == rank) return values_[rank];
+    const std::size_t first = above == known_.begin() ? 0 : *(above - 1) + 1;
+    const std::size_t last = above == known_.end() ? values_.size() : *above;
+    const auto place = [&](std::size_t i) {
+      return values_.begin() + static_cast<std::ptrdiff_t>(i);
+    };
+    std::nth_element(place(first), place(rank), place(last));
+    known_.insert(above, rank);
+    return values_[rank];
+  }
+
+  std::vector<double> values_;
+  std::vector<std::size_t> known_;  // ranks that are in their places
+};
 
 // Variance of the mean of the signs around the median, as a multiple of what it were if they were
 // independent.
@@ -27,11 +49,12 @@ double long_run_variance(const std::vector<double>& values, double median) {
   const auto length = static_cast<std::size_t>(std::sqrt(static_cast<double>(n)));
   const std::size_t batches = n / length;
   if (batches < 3) return 1;
+  const double above = median * (1 + 1e-12), below = median * (1 - 1e-12);  // it went through log
   double squares = 0;  // the mean of all signs is 0
   for (std::size_t batch = 0; batch < batches; ++batch) {
     double sum = 0;
     for (std::size_t i = batch * length; i < (batch + 1) * length; ++i)
-      sum += values[i] > median ? 1 : values[i] < median ? -1 : 0;
+      sum += values[i] > above ? 1 : values[i] < below ? -1 : 0;
     squares += sum * sum;
   }
   return std::max(1.0, squares / static_cast<double>(batches * length));
@@ -40,27 +63,30 @@ double long_run_variance(const std::vector<double>& values, double median) {
 }  // namespace
 
 MedianTime median_time(const std::vector<Sample>& samples) {
-  std::vector<double> logs, clocks;
-  logs.reserve(samples.size());
+  std::vector<double> seconds, clocks;
+  seconds.reserve(samples.size());
   const bool all_throttled = std::all_of(samples.begin(), samples.end(),
                                          [](const Sample& sample) { return sample.throttled; });
   for (const Sample& sample : samples) {
     if (!(sample.seconds > 0) || (sample.throttled && !all_throttled)) continue;
-    logs.push_back(std::log(sample.seconds));
+    seconds.push_back(sample.seconds);
     if (sample.sm_mhz > 0) clocks.push_back(sample.sm_mhz);
   }
   MedianTime result;
-  result.samples = static_cast<std::int64_t>(logs.size());
-  if (logs.empty()) return result;
-  if (!clocks.empty()) result.sm_mhz = at_rank(clocks, static_cast<double>(clocks.size() - 1) / 2);
-  const auto n = static_cast<double>(logs.size());
-  std::vector<double> sorted = logs;
+  result.samples = static_cast<std::int64_t>(seconds.size());
+  if (seconds.empty()) return result;
+  if (!clocks.empty()) {
+    const double middle = static_cast<double>(clocks.size() - 1) / 2;
+    result.sm_mhz = std::exp(Ranks(std::move(clocks)).log_at(middle));
+  }
+  const auto n = static_cast<double>(seconds.size());
+  Ranks ranks(seconds);
   const double middle = (n - 1) / 2;
-  result.log_seconds = at_rank(sorted, middle);
-  result.correlation = long_run_variance(logs, result.log_seconds);
+  result.log_seconds = ranks.log_at(middle);
+  result.correlation = long_run_variance(seconds, std::exp(result.log_seconds));
   const double reach = kDeviations * std::sqrt(n * result.correlation) / 2;
   result.standard_error =
-      (at_rank(sorted, middle + reach) - at_rank(sorted, middle - reach)) / (2 * kDeviations);
+      (ranks.log_at(middle + reach) - ranks.log_at(middle - reach)) / (2 * kDeviations);
   return result;
 }
 
