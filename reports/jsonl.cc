@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "harness/core/error.h"
+#include "harness/core/parallel.h"
 
 namespace assay {
 namespace {
@@ -195,6 +194,7 @@ Record to_record(const Json& json) {
   record.variant = json.at("variant");
   record.backend = json.at("backend");
   record.device = json.at("device");
+  record.contract = json.value("contract", "");  // others' records have none
   record.numerics = json.at("numerics");
   record.repeatability = json.at("repeatability");
   record.workspace_bytes = json.at("workspace_bytes");
@@ -251,27 +251,63 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void read_line(const std::string& line, const std::string& samples, Results& results) {
-  const Json json = Json::parse(line);
+// What a line of a file turned out to be.
+struct Line {
+  int number = 0;
+  std::string text;
+  std::optional<Record> record;
+  std::optional<Environment> environment;
+  std::string wrong;  // why it is neither
+  bool is_other_schema = false;
+};
+
+constexpr std::size_t kLinesAtATime = 4096;
+
+void parse(Line& line, const std::string& samples, bool is_last_and_open) try {
+  const Json json = Json::parse(line.text);
   const int schema = json.at("schema");
-  if (schema != kSchema)
+  line.is_other_schema = schema != kSchema;
+  if (line.is_other_schema)
     throw std::invalid_argument(
         fmt::format("its schema is {}, this program reads {}", schema, kSchema));
   const std::string kind = json.at("kind");
   if (kind == "case") {
-    Record record = to_record(json);
-    for (Measurement& measurement : record.measurements)
+    line.record = to_record(json);
+    for (Measurement& measurement : line.record->measurements)
       if (measurement.kept) measurement.kept->file = samples;
-    add(results, std::move(record));
   } else if (kind == "environment") {
-    Environment environment = to_environment(json);
-    const bool known =
-        std::any_of(results.environments.begin(), results.environments.end(),
-                    [&](const Environment& other) { return other.id() == environment.id(); });
-    if (!known) results.environments.push_back(std::move(environment));
+    line.environment = to_environment(json);
   } else {
     throw std::invalid_argument("unknown kind `" + kind + "`");
   }
+} catch (const Json::parse_error&) {
+  line.wrong = is_last_and_open ? "the line is cut off" : "not JSON";
+} catch (const std::exception& error) {
+  line.wrong = error.what();
+}
+
+// Thousands at a time, so that threads share the work and a long file is never in memory as text.
+void read_lines(std::vector<Line>& lines, const std::string& path, bool at_end, Results& results) {
+  const std::string samples = samples_path(path);
+  parallel_for(
+      static_cast<std::int64_t>(lines.size()), 16, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+          parse(lines[i], samples, at_end && i + 1 == lines.size());
+      });
+  for (Line& line : lines) {
+    if (!line.wrong.empty()) {
+      results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, line.number, line.wrong));
+      results.other_schemas += line.is_other_schema ? 1 : 0;
+    } else if (line.record) {
+      add(results, *std::move(line.record));
+    } else {
+      const bool known = std::any_of(
+          results.environments.begin(), results.environments.end(),
+          [&](const Environment& other) { return other.id() == line.environment->id(); });
+      if (!known) results.environments.push_back(*std::move(line.environment));
+    }
+  }
+  lines.clear();
 }
 
 }  // namespace
@@ -285,6 +321,7 @@ std::string to_json(const Record& record) {
                {"variant", record.variant},
                {"backend", record.backend},
                {"device", record.device},
+               {"contract", record.contract},
                {"numerics", record.numerics},
                {"repeatability", record.repeatability},
                {"workspace_bytes", record.workspace_bytes},
@@ -371,54 +408,19 @@ Results read_results(const std::vector<std::string>& files) {
   for (const std::string& path : files) {
     std::ifstream file(path);
     if (!file || std::filesystem::is_directory(path)) throw UsageError("cannot read " + path);
-    std::string line;
-    for (int number = 1; std::getline(file, line); ++number) {
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      try {
-        read_line(line, samples_path(path), results);
-      } catch (const Json::parse_error&) {
-        const bool cut =
-            file.eof();  // the last line has no line break: the writer was stopped in the middle
-        results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, number,
-                                            cut ? "the line is cut off" : "not JSON"));
-      } catch (const std::exception& error) {
-        results.notes.push_back(fmt::format("{}:{}: skipped, {}", path, number, error.what()));
-      }
+    std::vector<Line> lines;
+    std::string text;
+    for (int number = 1; std::getline(file, text); ++number) {
+      if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
+      if (lines.size() >= kLinesAtATime) read_lines(lines, path, false, results);
+      lines.emplace_back();
+      lines.back().number = number;
+      lines.back().text = std::move(text);
     }
+    // Without a line break at its end: the writer was stopped in the middle of the last line.
+    read_lines(lines, path, !ends_with_break(path), results);
   }
   return results;
-}
-
-JsonlWriter::JsonlWriter(const std::string& path) : path_(path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code failure;
-  if (!folder.empty()) std::filesystem::create_directories(folder, failure);
-  // A file whose last line was cut gets its line break first, or the next record would be lost with
-  // it.
-  bool cut = false;
-  if (std::ifstream old(path, std::ios::binary | std::ios::ate); old && old.tellg() > 0) {
-    old.seekg(-1, std::ios::end);
-    cut = old.get() != '\n';
-  }
-  errno = 0;
-  file_.open(path, std::ios::app);
-  if (!file_) throw UsageError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
-  if (cut) file_ << '\n';
-  if (std::filesystem::is_regular_file(path)) samples_.emplace(path);
-}
-
-void JsonlWriter::write(Record record) {
-  for (Measurement& measurement : record.measurements) {
-    if (samples_ && !measurement.taken.empty())
-      measurement.kept = samples_->write(measurement.taken);
-    measurement.taken.clear();
-  }
-  write_line(to_json(record));
-}
-
-void JsonlWriter::write_line(const std::string& line) {
-  file_ << line << '\n' << std::flush;
-  if (!file_) throw EnvironmentError("cannot write to " + path_ + " any more: is the disk full?");
 }
 
 }  // namespace assay

@@ -39,6 +39,9 @@ std::string json_ascii(std::string_view text);
 // a note naming file, line and reason; a file that can't be read throws UsageError.
 Results read_results(const std::vector<std::string>& files);
 
+// False: whoever wrote the last line of the file was stopped in the middle of it.
+bool ends_with_break(const std::string& path);
+
 // Appends to a file, each line flushed as it happens, and the samples to the file beside it (to
 // none beside a pipe or a terminal). Opening throws UsageError, before any work is done.
 class JsonlWriter {

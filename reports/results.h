@@ -15,6 +15,7 @@ struct Results {
   std::vector<Record>
       records;  // of each case (id, problem, device) the newest, in the order of first appearance
   std::vector<std::string> notes;  // what was left out, and why: for the reader of the report
+  int other_schemas = 0;           // lines left out since their schema is not ours
   std::unordered_map<std::string, std::size_t> place;  // of each case in `records`
 };
 

@@ -84,7 +84,7 @@ TEST_CASE("samples are kept, in their order, over several runs into one file") {
 
 TEST_CASE("samples are little-endian, behind a header") {
   const Folder folder;
-  const std::string path = write_three(folder);
+  write_three(folder);
   std::ifstream file(folder / "results.samples", std::ios::binary);
   std::string bytes(28, '\0');
   file.read(bytes.data(), 28);

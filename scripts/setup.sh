@@ -8,7 +8,8 @@ start=$PWD  # where the user is, for paths given as arguments
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
 # Debian's and Ubuntu's names of what a build needs.
-libraries=(libeigen3-dev libfmt-dev libcli11-dev nlohmann-json3-dev libboost-context-dev libbenchmark-dev)
+libraries=(libeigen3-dev libfmt-dev libcli11-dev nlohmann-json3-dev libboost-context-dev libbenchmark-dev libtomlplusplus-dev
+  libpugixml-dev)
 test_libraries=(catch2)
 build_packages=(g++ cmake ninja-build "${libraries[@]}")
 test_packages=("${build_packages[@]}" "${test_libraries[@]}" python3)
@@ -51,6 +52,8 @@ has_package() {
     catch2) has_header catch2/catch.hpp || has_header catch2/catch_all.hpp ;;
     libomp-19-dev) [[ -e /usr/lib/llvm-19/lib/clang/19/include/omp.h ]] ;;
     libboost-context-dev) has_header boost/context/detail/fcontext.hpp ;;
+    libtomlplusplus-dev) has_header toml++/toml.h ;;
+    libpugixml-dev) has_header pugixml.hpp ;;
     libbenchmark-dev) has_header benchmark/benchmark.h ;;
     *) has_command "$1" ;;
   esac

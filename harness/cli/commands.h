@@ -11,6 +11,7 @@
 #include "harness/engine/runner.h"
 #include "harness/engine/suite.h"
 #include "harness/engine/sweep.h"
+#include "reports/results.h"
 
 namespace assay {
 
@@ -92,8 +93,34 @@ struct ReportArguments {
 
 int report_command(const ReportArguments& arguments);
 
+struct CompareArguments {
+  std::vector<std::string> files;  // BASE NEW; with `baseline`: NEW
+  bool baseline = false;
+  std::string baselines;  // folder
+  bool gate = false;
+  std::string thresholds;  // TOML; empty: the defaults
+  std::string format = "console";
+  std::vector<std::string> out;     // further files, their formats by their endings
+  std::string rerun = "auto";       // auto, self, none or a program
+  std::string rerun_base = "none";  // likewise
+  bool across_devices = false, across_contracts = false, across_seeds = false;
+};
+
+int compare_command(const CompareArguments& arguments);
+
+// Throws UsageError for a file with lines of another schema, or without records.
+void require_usable(const Results& results, const std::string& path);
+
+struct BaselineArguments {
+  std::string file;
+  std::string folder;
+  bool yes = false;  // replace what is there
+};
+
+int baseline_update_command(const BaselineArguments& arguments);
+
 struct SelftestArguments {
-  std::string part;                   // liars, twins; empty: both
+  std::string part;  // liars, twins, comparison; empty: the first two, which need no records
   std::vector<std::string> backends;  // names; empty: all that are here
   std::vector<std::string> checks;    // of twins: globs; empty: all
   // Of liars:
@@ -104,13 +131,17 @@ struct SelftestArguments {
   double limit = 0;                // seconds; 0: none
   std::string suite = "selftest";  // for the correct variants
   bool in_process = false;
-  std::string report;                  // Markdown; empty: none
+  std::string report;  // of liars and comparison: Markdown; empty: none
+  // Of comparison:
+  std::vector<std::string> records;    // files, a run each
+  std::string thresholds;              // TOML; empty: the defaults
   std::vector<std::string> arguments;  // of the program, for the report
 };
 
 int selftest_command(const SelftestArguments& arguments);
 int selftest_twins(const SelftestArguments& arguments);
 int selftest_liars(const SelftestArguments& arguments);
+int selftest_comparison(const SelftestArguments& arguments);
 
 // ./suites first, then what lies beside the binary or was installed with it.
 SuitePath default_suite_path();

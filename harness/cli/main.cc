@@ -8,6 +8,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/worker/worker.h"
+#include "reports/baselines.h"
 
 namespace {
 
@@ -19,13 +20,16 @@ Examples:
   assay run 'attnres_fwd dtype=bf16,f16 N=2:9 T=1,4096 D=2304' --variant 'fused@*' --out results.jsonl
   assay report results.jsonl --format markdown
   assay bench quick --benchmark_filter='fused@.*N=9' --benchmark_out=bench.json
+  assay compare before.jsonl after.jsonl --gate --out summary.md --out junit.xml
+  assay baseline update results.jsonl
   assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
   assay verify-file DIR --variant theirs --numerics height=64
 
   assay report results.jsonl --format html --out report.html
   assay report --into README.md
 
-Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run; 2 wrong usage.)";
+Exit code: 0 all good; 1 a case failed, was mistrusted, crashed, timed out or could not be run, or with
+compare --gate a regression; 2 wrong usage.)";
 
 constexpr const char* kTableHelp = R"(
 Tables in documents:
@@ -271,6 +275,71 @@ int run(int argc, char** argv) {
       ->needs(into);
   report->footer(kTableHelp);
 
+  assay::CompareArguments compare_arguments;
+  compare_arguments.baselines = assay::kBaselineFolder;
+  CLI::App* compare = app.add_subcommand(
+      "compare", "Say what has changed between two files of results: times and numerics");
+  compare->add_option("files", compare_arguments.files, "BASE NEW; with --baseline: NEW alone")
+      ->type_name("FILE")
+      ->required();
+  compare->add_flag("--baseline", compare_arguments.baseline,
+                    "Compare with the baseline of each device in NEW");
+  compare->add_option("--baselines", compare_arguments.baselines, "Where the baselines are")
+      ->type_name("DIR")
+      ->capture_default_str();
+  compare->add_flag("--gate", compare_arguments.gate,
+                    "Exit code 1 if anything is slower or its numerics are worse");
+  compare
+      ->add_option("--thresholds", compare_arguments.thresholds,
+                   "What is called a change, as TOML (reports/thresholds.toml: the defaults)")
+      ->type_name("FILE");
+  compare
+      ->add_option("--format", compare_arguments.format,
+                   "Of what is printed: console, markdown, junit or github; on GitHub Actions, "
+                   "annotations are printed, too")
+      ->type_name("NAME")
+      ->capture_default_str();
+  compare
+      ->add_option("--out", compare_arguments.out,
+                   "Also write it here, as the ending says: .md, .xml (JUnit) or .txt; may be "
+                   "repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  compare
+      ->add_option("--rerun", compare_arguments.rerun,
+                   "The program that runs suspects again before they are accused, as their repro "
+                   "lines say; self: this one; none; auto: this one if it is of the commit that "
+                   "made NEW")
+      ->type_name("PROGRAM")
+      ->capture_default_str();
+  compare
+      ->add_option("--rerun-base", compare_arguments.rerun_base,
+                   "The program that runs suspects of BASE again, in turn with those of NEW")
+      ->type_name("PROGRAM")
+      ->capture_default_str();
+  compare->add_flag("--across-devices", compare_arguments.across_devices,
+                    "Compare cases of different machines");
+  compare->add_flag("--across-contracts", compare_arguments.across_contracts,
+                    "Compare cases whose op has another contract");
+  compare->add_flag("--across-seeds", compare_arguments.across_seeds,
+                    "Compare cases that were verified on other inputs");
+
+  assay::BaselineArguments baseline_arguments;
+  baseline_arguments.folder = assay::kBaselineFolder;
+  CLI::App* baseline =
+      app.add_subcommand("baseline", "Keep results for others to be compared with");
+  baseline->require_subcommand(1);
+  CLI::App* update = baseline->add_subcommand(
+      "update", "Make a file of results the baseline of the devices in it; shows what changes");
+  update->add_option("results", baseline_arguments.file, "File of records")
+      ->type_name("FILE")
+      ->required();
+  update->add_flag("--yes", baseline_arguments.yes,
+                   "Replace a baseline that exists, and take cases that did not pass");
+  update->add_option("--baselines", baseline_arguments.folder, "Where the baselines are")
+      ->type_name("DIR")
+      ->capture_default_str();
+
   assay::SelftestArguments selftest_arguments;
   CLI::App* selftest =
       app.add_subcommand("selftest", "Check Assay itself on this machine, a part at a time");
@@ -279,7 +348,8 @@ int run(int argc, char** argv) {
       "part", selftest_arguments.part,
       "liars: verification, by kernels that are wrong on purpose, all of which must "
       "be rejected, and by correct ones; twins: every instruction that kernels are "
-      "written in, on simt and cuda, against its definition (default: both)");
+      "written in, on simt and cuda, against its definition (default: both); comparison: how "
+      "often `assay compare` accuses identical code and finds planted slowdowns, on recorded runs");
   selftest
       ->add_option("--backend", selftest_arguments.backends,
                    "Only these backends: cpu, simt, cuda (default: all that are available)")
@@ -313,13 +383,25 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1.0, 1e6));
   selftest->add_flag("--in-process", selftest_arguments.in_process,
                      "liars: without a worker process, hence without fences");
-  selftest->add_option("--report", selftest_arguments.report, "liars: write what is printed here")
+  selftest
+      ->add_option("--report", selftest_arguments.report,
+                   "liars, comparison: write what is printed here")
       ->type_name("FILE");
   selftest
       ->add_option("--check", selftest_arguments.checks,
                    "twins: only checks whose names match GLOB")
       ->type_name("GLOB")
       ->delimiter(',');
+
+  selftest
+      ->add_option(
+          "--records", selftest_arguments.records,
+          "comparison: files of identical code, one run each (scripts/aa_experiment makes "
+          "them); fewer than 1 in 1000 of at least 3000 times may be accused, fewer than 1 "
+          "in 50 files, and slowdowns of 5 % must be found in at least 95 %")
+      ->type_name("FILE");
+  selftest->add_option("--thresholds", selftest_arguments.thresholds, "comparison: as for compare")
+      ->type_name("FILE");
 
   // Started by a sweep, with its files open.
   const CLI::App* worker = app.add_subcommand("worker", "Run the cases of a sweep")->group("");
@@ -343,6 +425,8 @@ int run(int argc, char** argv) {
   }
   if (exporting->parsed()) return assay::export_command(export_arguments);
   if (verify_file->parsed()) return assay::verify_file_command(file_arguments);
+  if (compare->parsed()) return assay::compare_command(compare_arguments);
+  if (update->parsed()) return assay::baseline_update_command(baseline_arguments);
   if (selftest->parsed()) return assay::selftest_command(selftest_arguments);
   return assay::report_command(report_arguments);
 }

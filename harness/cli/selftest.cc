@@ -107,9 +107,10 @@ int selftest_liars(const SelftestArguments& arguments) {
 int selftest_command(const SelftestArguments& arguments) {
   if (arguments.part == "liars") return selftest_liars(arguments);
   if (arguments.part == "twins") return selftest_twins(arguments);
+  if (arguments.part == "comparison") return selftest_comparison(arguments);
   if (!arguments.part.empty())
     throw UsageError(fmt::format("no part of the self-test is named `{}`{}", arguments.part,
-                                 suggestion(arguments.part, {"liars", "twins"})));
+                                 suggestion(arguments.part, {"liars", "twins", "comparison"})));
   const int liars = selftest_liars(arguments);
   SelftestArguments rest = arguments;  // the cpu backend runs no CUDA sources
   std::erase(rest.backends, "cpu");

@@ -14,6 +14,7 @@
 #include "harness/core/numerics.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
+#include "harness/engine/contract.h"
 #include "harness/engine/environment.h"
 #include "harness/engine/exchange.h"
 #include "harness/engine/judge.h"
@@ -115,6 +116,7 @@ Record judge_exports(const std::vector<Exported>& exports, const Problem& proble
   record.device = !arguments.device.empty()    ? arguments.device
                   : arguments.backend == "cpu" ? cpu_name()
                                                : "unknown";
+  record.contract = contract_id(op_of(problem));
   record.numerics = str(numerics);
   record.repeatability = "not tested";
   record.repro = fmt::format(

@@ -150,6 +150,7 @@ struct Record {
   int schema = kSchema;
   std::string environment;  // id of an Environment
   std::string op, problem, variant, backend, device;
+  std::string contract;       // what the op promised then: contract_id; empty: unknown
   std::string numerics;       // as declared, in words
   std::string repeatability;  // as declared
   std::int64_t workspace_bytes = 0;

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <variant>
+
+#include "harness/core/text.h"
 
 namespace assay {
 
@@ -31,6 +34,25 @@ std::string contract_error(const Expected& expected, const Numerics& numerics, b
                        value, what);
   }
   return "";
+}
+
+std::string contract_id(const Op& op) {
+  std::string text = op.name + "\n" + op.formula + "\n" + op.batch_dim + "\n";
+  for (const DimSpec& dim : op.dims)
+    text += fmt::format("dim {} {} {}\n", dim.name, dim.meaning, dim.default_size.value_or(0));
+  for (const TensorDeclaration& tensor : op.tensors)
+    text += fmt::format("tensor {} {} {} {} {} {} {} {} {}\n", tensor.name,
+                        static_cast<int>(tensor.role), join(tensor.shape),
+                        tensor.dtype ? name(*tensor.dtype) : "", tensor.optional, tensor.meaning,
+                        tensor.inout_with, tensor.present_with, tensor.exact);
+  for (const OptionSpec& option : op.options)
+    text += fmt::format("option {} {} {} {} {}\n", option.name, option.meaning,
+                        std::visit([](const auto& value) { return fmt::format("{}", value); },
+                                   option.default_value),
+                        option.min, option.max);
+  for (const Family& family : op.families)
+    text += fmt::format("family {} {}\n", family.name, family.meaning);
+  return fmt::format("{:016x}", hash_of(text));
 }
 
 }  // namespace assay

@@ -15,4 +15,8 @@ namespace assay {
 std::string contract_error(const Expected& expected, const Numerics& numerics, bool exact,
                            const TensorSpec* spec = nullptr);
 
+// What the contract says, as 16 hex digits: formula, dims, tensors, options and families. Numbers
+// of records with other ids are not about the same thing.
+std::string contract_id(const Op& op);
+
 }  // namespace assay

@@ -12,6 +12,7 @@
 #include "harness/core/registry.h"
 #include "harness/core/spending.h"
 #include "harness/core/text.h"
+#include "harness/engine/contract.h"
 #include "harness/engine/verify.h"
 
 namespace assay {
@@ -184,6 +185,7 @@ Record begin_record(const Job& job, const RunOptions& options) {
   record.variant = variant.name;
   record.backend = name(job.device->backend);
   record.device = job.device->name;
+  record.contract = contract_id(op_of(job.problem));
   record.repeatability = name(variant.repeatability);
   record.repro = repro_line(job, options);
   return record;

@@ -26,6 +26,8 @@ set(JSON_BuildTests OFF)
 assay_dependency(fmt 9 10.2.1 https://github.com/fmtlib/fmt.git)
 assay_dependency(CLI11 "" v2.4.2 https://github.com/CLIUtils/CLI11.git)
 assay_dependency(nlohmann_json 3 v3.11.3 https://github.com/nlohmann/json.git)
+assay_dependency(tomlplusplus 3 v3.4.0 https://github.com/marzer/tomlplusplus.git)
+assay_dependency(pugixml 1 v1.14 https://github.com/zeux/pugixml.git)
 
 # Boost.Context alone; of an installed Boost, the static library: two small functions.
 set(Boost_USE_STATIC_LIBS ON)
