@@ -24,7 +24,6 @@ Examples:
   assay baseline update results.jsonl
   assay export 'attnres_fwd N=9 T=64 D=2048' --to DIR
   assay verify-file DIR --variant theirs --numerics height=64
-
   assay report results.jsonl --format html --out report.html
   assay report --into README.md
 
