@@ -43,7 +43,7 @@ TEST_CASE("a benchmark is verified, timed and written as JSON", "[bench]") {
 TEST_CASE("a case that does not pass is a benchmark that failed", "[bench]") {
   const Outcome outcome = assay(
       "bench 'attnres_fwd dtype=bf16 N=3,64 T=1000000000,2 D=8192' --variant naive@cpu "
-      "--benchmark_filter='N=64/T=1000000000|N=3/T=2/' --benchmark_min_time=0.001");
+      "--benchmark_filter='N=64/Q=1/T=1000000000|N=3/Q=1/T=2/' --benchmark_min_time=0.001");
   INFO(outcome.text);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.text, "ERROR OCCURRED: 'error: needs "));
@@ -54,6 +54,9 @@ TEST_CASE("what bench does not know is wrong usage", "[bench]") {
   const Outcome flag = assay(std::string(kProblem) + "--backend cpu --poem");
   CHECK(flag.code == 2);
   CHECK(contains(flag.text, "unknown argument `--poem`"));
+  const Outcome none = assay(std::string(kProblem) + "--backend cpu --benchmark_filter=poem");
+  CHECK(none.code == 2);
+  CHECK(contains(none.text, "no benchmark matches the filter"));
   const Outcome cache = assay(std::string(kProblem) + "--backend cpu --cache warm");
   CHECK(cache.code == 2);
   CHECK(contains(cache.text, "unknown cache state `warm`"));
