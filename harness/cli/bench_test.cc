@@ -17,7 +17,7 @@ TEST_CASE("cases are benchmarks, which filters choose from", "[bench]") {
                              "--backend cpu --benchmark_list_tests --benchmark_filter=fused");
   INFO(list.text);
   CHECK(list.code == 0);
-  CHECK(contains(list.text, "fused@cpu/attnres_fwd/dtype=bf16/N=3/T=2/D=8/manual_time\n"));
+  CHECK(contains(list.text, "fused@cpu/attnres_fwd/dtype=bf16/N=3/Q=1/T=2/D=8/manual_time\n"));
   CHECK_FALSE(contains(list.text, "naive@cpu"));
 }
 
@@ -33,9 +33,10 @@ TEST_CASE("a benchmark is verified, timed and written as JSON", "[bench]") {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
-  for (const char* part : {"\"name\": \"naive@cpu/attnres_fwd/dtype=bf16/N=3/T=2/D=8/manual_time\"",
-                           "/D=8/cache=hot/manual_time\"", "\"bytes_per_second\"", "\"of_limit\"",
-                           "\"error_over_bound\"", "manual_time_median", "\"commit\""})
+  for (const char* part :
+       {"\"name\": \"naive@cpu/attnres_fwd/dtype=bf16/N=3/Q=1/T=2/D=8/manual_time\"",
+        "/D=8/cache=hot/manual_time\"", "\"bytes_per_second\"", "\"of_limit\"",
+        "\"error_over_bound\"", "manual_time_median", "\"commit\""})
     CHECK(contains(text.str(), part));
   CHECK_FALSE(contains(text.str(), "error_occurred\": true"));
 }
