@@ -11,6 +11,7 @@
 #include "harness/backend/cuda_handles.h"
 #include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
+#include "harness/backend/cuda_staging.h"
 #include "harness/backend/cuda_timing.h"
 #include "harness/backend/cupti_activity.h"
 #include "harness/backend/cupti_counters.h"
@@ -25,6 +26,7 @@ class CudaDevice final : public Device {
     use();
     stream_.emplace();
     second_stream_.emplace();
+    staging_.emplace(stream_->get());
     timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the free device memory");
@@ -114,6 +116,10 @@ class CudaDevice final : public Device {
   void transfer(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind,
                 const std::string& direction) {
     use();
+    if (bytes >= CudaStaging::kWorthwhile && kind == cudaMemcpyHostToDevice)
+      return staging_->upload(to, from, bytes);
+    if (bytes >= CudaStaging::kWorthwhile && kind == cudaMemcpyDeviceToHost)
+      return staging_->download(to, from, bytes);
     const std::string what = "copying " + direction + " device memory";
     check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
     wait(what);
@@ -123,6 +129,7 @@ class CudaDevice final : public Device {
   std::optional<CudaStream> stream_, second_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
+  std::optional<CudaStaging> staging_;
 };
 
 // Streams through memory on a second stream: milliseconds of other work.

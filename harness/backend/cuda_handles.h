@@ -65,6 +65,7 @@ class CudaEvent {
   void record(cudaStream_t stream) {
     check(cudaEventRecord(handle_, stream), "recording an event");
   }
+  void wait(const std::string& what) const { check(cudaEventSynchronize(handle_), what); }
   double seconds_since(const CudaEvent& start) const {
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, start.handle_, handle_),
@@ -92,6 +93,21 @@ class CudaGraph {
 
  private:
   cudaGraphExec_t handle_ = nullptr;
+};
+
+// Host memory that the device copies to and from at its full rate.
+class CudaPinned {
+ public:
+  explicit CudaPinned(std::size_t bytes) {
+    check(cudaHostAlloc(&data_, bytes, cudaHostAllocDefault), "allocating pinned host memory");
+  }
+  ~CudaPinned() { cudaFreeHost(data_); }
+  CudaPinned(const CudaPinned&) = delete;
+  CudaPinned& operator=(const CudaPinned&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
 };
 
 // A word of host memory that the device polls.

@@ -208,8 +208,10 @@ int bench_command(const BenchArguments& arguments) {
           ->UseManualTime()
           ->Unit(benchmark::kMicrosecond);
   }
-  benchmark::RunSpecifiedBenchmarks();
+  const std::size_t matched = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  if (matched == 0)
+    throw UsageError("no benchmark matches the filter; --benchmark_list_tests shows their names");
   return bench.failed() ? kExitBad : kExitGood;
 }
 

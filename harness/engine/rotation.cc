@@ -50,7 +50,6 @@ std::vector<TimedLaunch> Rotation::next(int n) {
   std::vector<TimedLaunch> launches;
   for (int i = 0; i < n; ++i) {
     launches.push_back({&sets_[next_]->launch(), sets_[(next_ + ahead) % sets_.size()]->restore()});
-    last_ = sets_[next_];
     next_ = (next_ + 1) % sets_.size();
   }
   return launches;
@@ -58,7 +57,9 @@ std::vector<TimedLaunch> Rotation::next(int n) {
 
 std::vector<Sample> Rotation::time_cold(int n) {
   const KernelStage stage("timing, cold", n);
-  return device_->time(next(n));
+  const std::vector<TimedLaunch> launches = next(n);
+  last_ = sets_[(next_ + sets_.size() - 1) % sets_.size()];
+  return device_->time(launches);
 }
 
 std::vector<Sample> Rotation::time_hot(int n) {

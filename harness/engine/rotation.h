@@ -25,7 +25,7 @@ class Rotation {
            std::int64_t memory_bytes);
 
   std::int64_t sets() const { return static_cast<std::int64_t>(sets_.size()); }
-  // Whose outputs the last launch wrote; null before the first.
+  // Whose outputs the last timed launch wrote; null before the first.
   BufferSet* last() const { return last_; }
 
   // The next `n` launches, of cold buffers by turns.

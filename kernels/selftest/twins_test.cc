@@ -18,7 +18,7 @@
 namespace assay {
 namespace {
 
-using Status = TwinResult::Status;
+using TwinStatus = TwinResult::Status;
 
 const std::filesystem::path kKernels = std::filesystem::path(ASSAY_SOURCE_DIR) / "kernels";
 
@@ -87,15 +87,15 @@ void run_all(Platform& platform) {
     if (check->backend != platform.backend()) continue;
     const TwinResult result = run_twin_check(*check, *device);
     INFO(check->name << ": " << result.text);
-    CHECK(result.status != Status::failed);
-    if (result.status == Status::passed) ++ran;
+    CHECK(result.status != TwinStatus::failed);
+    if (result.status == TwinStatus::passed) ++ran;
   }
   for (const TwinRefusal* refusal : twin_refusals()) {
     if (refusal->backend != platform.backend()) continue;
     const TwinResult result = run_twin_refusal(*refusal, *device);
     INFO(refusal->name << ": " << result.text);
-    CHECK(result.status != Status::failed);
-    if (result.status == Status::passed) ++ran;
+    CHECK(result.status != TwinStatus::failed);
+    if (result.status == TwinStatus::passed) ++ran;
   }
   CHECK(ran >= 30);
 }
@@ -175,13 +175,13 @@ TEST_CASE("a word that is wrong, missing or beside the output fails a check") {
     std::memcpy(out + 1 + moved, &second, sizeof second);
   };
   const auto status = [&] { return run_twin_check(check, *device).status; };
-  CHECK(status() == Status::passed);
+  CHECK(status() == TwinStatus::passed);
   second = 9;
-  CHECK(status() == Status::passed);
+  CHECK(status() == TwinStatus::passed);
   CHECK(run_twin_check(check, *device).error == 0.5);
   for (const float wrong : {9.1f, 6.9f, std::nanf(""), INFINITY}) {
     second = wrong;
-    CHECK(status() == Status::failed);
+    CHECK(status() == TwinStatus::failed);
   }
   second = 8;
   moved = 1;
@@ -191,7 +191,7 @@ TEST_CASE("a word that is wrong, missing or beside the output fails a check") {
   CHECK(run_twin_check(check, *device).text.find("expects nothing") != std::string::npos);
   check.outputs = 2;
   check.arch.min = 91;
-  CHECK(status() == Status::unsupported);
+  CHECK(status() == TwinStatus::unsupported);
 }
 
 TEST_CASE("the difference of two twins is counted in words, ulp and the unit of the bound") {
