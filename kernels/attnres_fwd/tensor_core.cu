@@ -8,6 +8,7 @@
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
 #include "kernels/device/mma.h"
+#include "kernels/device/terms.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_tensor_core {
 
@@ -22,11 +23,6 @@ constexpr int kMixDim = 32;    // hidden elements that a warp mixes at once: 4 t
 constexpr int kPad =
     8;  // elements between rows in shared memory: rows of 16 bytes fall into different banks
 
-template <class T>
-inline constexpr int kPlanes = sizeof(T) == 4            ? 3
-                               : std::is_same_v<T, bf16> ? 1
-                                                         : 2;
-
 // How a block holds V: as planes [plane][token][row][pitch] of bf16. Resident: all sources and all
 // of D at once, staged once. Otherwise a panel of 16 rows and `width` elements, staged again for
 // the mix.
@@ -38,16 +34,6 @@ struct Panel {
 
   ASSAY_DEVICE int pitch() const { return width + kPad; }
 };
-
-// Term i of x as a sum of bf16: the rest after the terms before it, rounded.
-template <int kCount>
-ASSAY_DEVICE void split(float x, bf16 (&terms)[kCount]) {
-  ASSAY_UNROLL
-  for (int i = 0; i < kCount; ++i) {
-    terms[i] = narrow<bf16>(x);
-    x -= widen(terms[i]);
-  }
-}
 
 // Fragments of c = w⊙g as operand B, for the group of queries [8 j, 8 j + 8) and the elements [16
 // s, 16 s + 16): [group][step][term][lane][2 words]. Queries and elements that are not there are

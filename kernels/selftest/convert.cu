@@ -2,6 +2,7 @@
 // compiling or not. Expectations come from their definition as numbers: sign, exponent, fraction.
 #include "kernels/device/any_dtype.h"
 #include "kernels/device/block.h"
+#include "kernels/device/terms.h"
 #include "kernels/device/vector.h"
 #include "kernels/selftest/check.h"
 
@@ -115,6 +116,57 @@ ASSAY_CHECK(conversions){
             want.number(to + 9, kFormats[1].decode(~word & 0xffffu));
           }
         }};
+
+// Sums of bf16 terms: three of a float, each the rest rounded; all of two f16 in a word.
+ASSAY_KERNEL(kThreads) void terms(const Word* in, Word* out) {
+  const int i = block_index() * kThreads + thread_index();
+  bf16 of[3];
+  split(as_float(in[2 * i]), of);
+  std::uint32_t halves[2], one[1];
+  split_word<f16>(in[2 * i + 1], halves);
+  split_word<bf16>(in[2 * i + 1], one);
+  out += i * 6;
+  for (int term = 0; term < 3; ++term) out[term] = of[term].bits;
+  for (int n = 0; n < 2; ++n) {
+    out[3 + n] = as_bits(n == 0 ? element<bf16>(halves, 0) + element<bf16>(halves + 1, 0)
+                                : element<bf16>(halves, 1) + element<bf16>(halves + 1, 1));
+  }
+  out[5] = one[0];
+}
+ASSAY_CHECK(terms){.name = "convert/terms",
+                   .covers = {"split", "split_word"},
+                   .kernel = terms,
+                   .blocks = kBlocks,
+                   .threads = kThreads,
+                   .inputs = kSize * 2,
+                   .outputs = kSize * 6,
+                   .prepare =
+                       [](Words& in) {
+                         // Floats of magnitudes 2^-60 to 2^60; any f16 but infinities and NaN.
+                         for (std::size_t i = 0; i < in.size(); i += 2) {
+                           in[i] = (in[i] & 0x807fffffu) | (67 + in[i] % 120) << 23;
+                           for (const int shift : {0, 16}) {
+                             const Word half = in[i + 1] >> shift;
+                             if ((half & 0x7c00u) == 0x7c00u) in[i + 1] ^= 0x0400u << shift;
+                           }
+                         }
+                         in[1] = 0x83ff0001u;  // subnormal
+                       },
+                   .expect =
+                       [](const Words& in, Expectation& want) {
+                         for (std::size_t i = 0; i < kSize; ++i) {
+                           double rest = kFormats[0].decode(in[2 * i]);
+                           for (std::size_t term = 0; term < 3; ++term) {
+                             const Word bits = kFormats[2].encode(rest);
+                             want.bits(i * 6 + term, bits);
+                             rest -= kFormats[2].decode(bits);
+                           }
+                           const Word word = in[2 * i + 1];
+                           want.number(i * 6 + 3, kFormats[1].decode(word & 0xffffu));
+                           want.number(i * 6 + 4, kFormats[1].decode(word >> 16));
+                           want.bits(i * 6 + 5, word);
+                         }
+                       }};
 
 // For each type and count a region of `in` with elements to load, of floats to store, and of `out`
 // for both.

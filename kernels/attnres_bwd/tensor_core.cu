@@ -1,0 +1,387 @@
+// attnres_bwd/tensor_core: as fused, V and dO pass through shared memory once, but the sums over D,
+// dV and X are matrix products through mma.sync. bf16 V and dO are exact operands, f16 ones are two
+// bf16 terms; c, α and ds r, fp32 numbers, are three terms of 8 bits each, which leave 2^-27 of
+// them. Of the nine products of terms of ds r and c, those of 2^-24 or less of the first (third by
+// second, third by third) are left out: 2^-26 of |ds r c| altogether, a quarter of u, where a
+// product that is rounded loses u. Sums within a token are cut off (declared); those over tokens,
+// warps and blocks are rounded.
+// Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
+// keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
+// softmax. Versus fused: a twentieth of the instructions for 6 queries. Loses for one query, whose
+// tiles are empty but for an eighth, and refuses what shared memory cannot hold.
+#include "kernels/attnres_bwd/softmax.h"
+#include "kernels/attnres_bwd/tiles.h"
+#include "kernels/attnres_bwd/warp_slice.h"
+#include "kernels/attnres_bwd/weights.h"
+
+namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core {
+
+using namespace attnres_bwd;
+
+constexpr int kPad = 8;  // elements between rows: those of 8 fall into different banks
+
+// What determines registers: the hidden elements of a warp and the tiles of sources.
+template <int kBlocks_, int kTiles_, int kMaxThreads_>
+struct Shape {
+  static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxThreads = kMaxThreads_;
+  static constexpr int kSlice = kBlocks * kTileDim;
+  static constexpr int kVectors = kSlice / 8;           // of a row's slice
+  static constexpr int kAtOnce = kWarpSize / kVectors;  // rows that a warp copies at once
+};
+
+// Sums over D of a warp in shared memory: (score, gain) of queries x sources, then squares.
+struct Partial {
+  int even;  // sources, rounded up to 2: lanes write two at once
+
+  ASSAY_DEVICE explicit Partial(int sources) : even(sources + sources % 2) {}
+  ASSAY_DEVICE int stride(int queries) const { return (2 * queries * even + even + 3) / 4 * 4; }
+  ASSAY_DEVICE int pair(int q, int n) const { return 2 * (q * even + n); }
+  ASSAY_DEVICE int square(int queries, int n) const { return 2 * queries * even + n; }
+};
+
+ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
+
+// Blocks take tokens in turn. x_parts: (blocks, Q, D).
+template <class T, class S>
+ASSAY_KERNEL(S::kMaxThreads, 1)
+void gradients(Arguments a, int slots, float* x_parts) {
+  constexpr int kTiles = S::kTiles;
+  const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;
+  const int queries = a.queries, sources = a.sources, tokens = static_cast<int>(a.tokens);
+  const int pitch = num_warps() * S::kSlice + kPad, begin = warp * S::kSlice;
+  const int rows = queries + sources;  // of a token: dO, then V
+
+  // Shared memory: c in terms, a ring of rows, the warps' sums over D, coefficients, and the same
+  // as operands.
+  bf16* const folded = dyn_shared<bf16>();
+  T* const ring = reinterpret_cast<T*>(folded + kTerms * queries * pitch);
+  float* const partials = reinterpret_cast<float*>(ring + slots * pitch);
+  const Partial partial(sources);
+  const int stride = partial.stride(queries);
+  auto* const coefficients = reinterpret_cast<Coefficients*>(partials + num_warps() * stride);
+  float* const radials = reinterpret_cast<float*>(coefficients + queries * sources);  // (N, 8)
+  bf16* const matrices = reinterpret_cast<bf16*>(radials + sources * kTileQueries);
+
+  // Rows are copied by as many lanes as have a vector; lanes that are left over have no row.
+  const int first_row = lane < S::kVectors * S::kAtOnce ? lane / S::kVectors : INT32_MAX / 2;
+  int next_token = block_index(), next_row = 0, next_slot = 0;
+  const auto fetch = [&](int count) {  // the next rows, at most those of a token
+    const int at = lane % S::kVectors * 8 + begin;
+    for (int i = first_row; i < count; i += S::kAtOnce) {
+      const bool after = next_row + i >= rows;
+      const int row = after ? next_row + i - rows : next_row + i;
+      const int token = after ? next_token + num_blocks() : next_token;
+      if (token >= tokens) break;
+      const T* from = row < queries ? a.d_o.as<T>() + a.query_row(row, token)
+                                    : a.v.as<T>() + a.row(row - queries, token);
+      fetch_vector(a, ring + wrap(next_slot + i, slots) * pitch + at, from, at);
+    }
+    next_row += count;
+    if (next_row >= rows) {
+      next_row -= rows;
+      next_token += num_blocks();
+    }
+    next_slot = wrap(next_slot + count, slots);
+    commit_async();
+  };
+  fetch(rows);
+  fetch(slots - rows);
+  fold_weights<S::kSlice>(a, folded, pitch, begin);
+  for (int i = thread_index(); i < kTerms * kMatrixSize; i += num_threads()) matrices[i] = bf16{0};
+  for (int i = thread_index(); i < sources * kTileQueries; i += num_threads()) radials[i] = 0;
+
+  // The rows whose addresses this lane gives to ldmatrix.
+  const int query = lane % 8 < queries ? lane % 8 : 0;
+  const bool upper = lane % 16 >= 8;  // of 16 rows
+  const int query_column = begin + lane / 16 * 8;
+  const int source = min(lane_source<kTiles>(), sources - 1);
+  const int source_column = begin + lane_column<kTiles>();
+
+  float x[2 * S::kBlocks][4] = {};
+  int first = 0;  // slot of the token's first row
+  for (int token = block_index(); token < tokens; token += num_blocks()) {
+    const auto slot = [&](int row) { return ring + wrap(first + row, slots) * pitch; };
+    const auto query_rows = [&](int d) {
+      const bf16* d_o = reinterpret_cast<const bf16*>(slot(query));
+      return QueryRows{(upper ? folded + query * pitch : d_o) + query_column + d,
+                       folded + ((upper ? 2 : 1) * queries + query) * pitch + query_column + d};
+    };
+    const bf16* const v_row = reinterpret_cast<const bf16*>(slot(queries + source)) + source_column;
+    const auto d_lse_of = [&](int q) {
+      return a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
+    };
+    const float early_d_lse = warp < queries ? d_lse_of(warp) : 0;
+
+    // Sums over D: this warp's part. What was copied last is for the token after.
+    wait_async<1>();
+    sync_warp();
+    {
+      Dots<T, kTiles> dots;
+      ASSAY_UNROLL
+      for (int b = 0; b < S::kBlocks; ++b) {
+        dots.multiply(query_rows(b * kTileDim), v_row + b * kTileDim);
+      }
+      dots.finish();
+      float* const own = partials + warp * stride;
+      ASSAY_UNROLL
+      for (int j = 0; j < kTiles; ++j) {
+        const int n = 8 * j + 2 * t;
+        if (g < queries && n < sources) {
+          const float pairs[4] = {dots.score(j, 0), dots.gain(j, 0), dots.score(j, 1),
+                                  dots.gain(j, 1)};
+          store_elements(own + partial.pair(g, n), pairs);
+        }
+        if (t == g / 2 && 8 * j + g < sources) {
+          own[partial.square(queries, 8 * j + g)] = dots.square(j);
+        }
+      }
+    }
+    sync_threads();
+
+    // Softmax over depth and its backward: a warp for each query, half of it for half of the sums.
+    for (int q = warp; q < queries; q += num_warps()) {
+      const int n = min(lane % 16, sources - 1);
+      Sums all = {};
+      ASSAY_UNROLL
+      for (int i = 0; i < S::kMaxThreads / kWarpSize / 2; ++i) {
+        const int w = 2 * i + lane / 16;
+        if (w >= num_warps()) break;
+        const float* const of = partials + w * stride;
+        float pair[2];
+        load_elements(of + partial.pair(q, n), pair);
+        all.score += pair[0];
+        all.gain += pair[1];
+        all.square += of[partial.square(queries, n)];
+      }
+      all.score += shuffle_xor(all.score, 16);
+      all.gain += shuffle_xor(all.gain, 16);
+      all.square += shuffle_xor(all.square, 16);
+      Coefficients* const own = coefficients + q * sources;
+      softmax_backward(a, q == warp ? early_d_lse : d_lse_of(q), [&](int) { return all; }, own);
+      if (lane < sources) {
+        bf16 alpha[kTerms], key[kTerms];
+        split(own[lane].alpha, alpha);
+        split(own[lane].key, key);
+        radials[lane * kTileQueries + q] = own[lane].radial;
+        bf16* const row = matrices + lane * kMatrixPitch + q;
+        ASSAY_UNROLL
+        for (int term = 0; term < kTerms; ++term) {
+          row[term * kMatrixSize] = alpha[term];
+          row[term * kMatrixSize + kTileQueries] = key[term];
+        }
+      }
+    }
+    sync_threads();
+
+    // Gradients; dV takes the place of V.
+    Operands<kTiles> operands;
+    operands.load(matrices);
+    float radial[kTiles] = {};
+    T* own_row[kTiles];
+    ASSAY_UNROLL
+    for (int j = 0; j < kTiles; ++j) {
+      const int n = min(8 * j + g, sources - 1);
+      float terms[kTileQueries];
+      load_elements(radials + n * kTileQueries, terms);
+      ASSAY_UNROLL
+      for (int q = 0; q < kTileQueries; ++q) radial[j] += terms[q];
+      own_row[j] = slot(queries + n) + begin + 2 * t;
+    }
+    ASSAY_UNROLL
+    for (int b = 0; b < S::kBlocks; ++b) {
+      Sources<kTiles> v, turned, planes[kPlanes<T>];
+      v.template load<false>(v_row + b * kTileDim);
+      turned.template load<true>(v_row + b * kTileDim);
+      split_sources<T>(turned, planes);
+      sync_warp();  // all have read what is now overwritten
+      Strip out[kTiles];
+      ASSAY_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        operands.template mix<T>(query_rows(b * kTileDim + h * kStep), h, out);
+        operands.template add_x<T>(planes, h, x[2 * b + h]);
+      }
+      ASSAY_UNROLL
+      for (int j = 0; j < kTiles; ++j) {
+        ASSAY_UNROLL
+        for (int i = 0; i < 8; ++i) {
+          const float own = element<T>(&v.words[i / 4][j][i / 2 % 2], i % 2);
+          out[j][i / 4][i / 2 % 2][i % 2] -= radial[j] * own;
+        }
+      }
+      if (a.accumulate) {
+        const int d = begin + b * kTileDim;
+        ASSAY_UNROLL
+        for (int j = 0; j < kTiles; ++j) {
+          const int n = min(8 * j + g, sources - 1);
+          add_given(a.d_v.as<T>() + a.row(n, token) + d, a.dim - d, a.aligned, out[j]);
+        }
+      }
+      ASSAY_UNROLL
+      for (int j = 0; j < kTiles; ++j) {
+        if (8 * j + g >= sources) continue;
+        ASSAY_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          store_elements(own_row[j] + b * kTileDim + i * 8, out[j][i / 2][i % 2]);
+        }
+      }
+    }
+    sync_warp();
+    for (int n = first_row; n < sources; n += S::kAtOnce) {
+      const int d = begin + lane % S::kVectors * 8;
+      store_vector(a, a.d_v.as<T>() + a.row(n, token), d, slot(queries + n) + d);
+    }
+    sync_warp();
+    first = wrap(first + rows, slots);
+    fetch(2 * rows - slots);
+    fetch(slots - rows);
+  }
+
+  // X.
+  ASSAY_UNROLL
+  for (int s = 0; s < 2 * S::kBlocks; ++s) {
+    ASSAY_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int q = 2 * t + i % 2, d = begin + s * kStep + i / 2 * 8 + g;
+      if (q >= queries || d >= a.dim) continue;
+      x_parts[(static_cast<std::int64_t>(block_index()) * queries + q) * a.dim + d] = x[s][i];
+    }
+  }
+}
+
+namespace {
+
+// How a problem is cut.
+struct Config {
+  int blocks, tiles;  // select the Shape
+  int threads, slots;
+  std::int64_t shared;
+};
+
+// Calls f(Shape) with the instantiation of the config; the list is all there is.
+template <class F>
+auto with_shape(const Config& config, const F& f) {
+  decltype(f(Shape<4, 1, 512>{})) result = {};
+  const auto offer = [&]<class S>(S shape) {
+    if (S::kBlocks == config.blocks && S::kTiles == config.tiles) result = f(shape);
+  };
+  offer(Shape<4, 1, 512>{});
+  offer(Shape<4, 2, 512>{});
+  offer(Shape<6, 1, 384>{});
+  offer(Shape<6, 2, 384>{});
+  offer(Shape<8, 1, 512>{});
+  offer(Shape<8, 2, 512>{});
+  return result;
+}
+
+template <class T, class S>
+constexpr auto kKernel = gradients<T, S>;
+
+// Calls f(kernel); V is 16 bits wide.
+template <class F>
+auto with_kernel(const Problem& p, const Config& config, const F& f) {
+  return with_shape(config, [&]<class S>(S) {
+    return p.dtype_of("V") == DType::bf16 ? f(kKernel<bf16, S>) : f(kKernel<f16, S>);
+  });
+}
+
+// threads = 0: too many hidden elements; shared: what it would take, at least.
+Config choose(const Problem& p) {
+  const std::int64_t sources = p.dim("N"), queries = p.dim("Q"), dim = p.dim("D");
+  Config c = {};
+  c.tiles = sources <= kTileQueries ? 1 : 2;
+  // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
+  c.blocks = dim <= 2048 ? 4 : dim <= 2304 ? 6 : 8;
+  const std::int64_t slice = c.blocks * kTileDim, warps = ceil_div(dim, slice);
+  if (warps > 16) return c;
+  c.threads = static_cast<int>(warps * kWarpSize);
+  const std::int64_t row = (warps * slice + kPad) * 2, rows = queries + sources;
+  const std::int64_t even = round_up(sources, 2);
+  const std::int64_t besides =
+      kTerms * queries * row + warps * round_up((2 * queries + 1) * even, 4) * 4 +
+      sources * (queries * static_cast<std::int64_t>(sizeof(Coefficients)) + kTileQueries * 4) +
+      kTerms * kMatrixSize * 2;
+  // All of a token, and as much of the next as there is room for.
+  const std::int64_t least = besides + rows * row, available = max_shared_bytes();
+  const std::int64_t slots = std::clamp((available - besides) / row, rows, std::int64_t{2} * rows);
+  c.slots = static_cast<int>(slots);
+  c.shared = std::max(least, besides + slots * row);
+  return c;
+}
+
+std::string unsupported(const Problem& p) {
+  const DType type = p.dtype_of("V");
+  if (type == DType::f32) return "tensor cores take no f32 without more terms";
+  if (p.dtype_of("dO") != type || p.dtype_of("dV") != type) return "V, dO and dV differ in dtype";
+  if (p.dim("Q") > kTileQueries) return "more than 8 queries";
+  if (p.dim("N") > kMatrixRows) return "more than 16 sources";
+  const Config c = choose(p);
+  if (c.threads == 0) return "more than 4096 hidden elements";
+  if (c.shared > max_shared_bytes()) {
+    return "needs " + std::to_string(c.shared) + " bytes of shared memory a block";
+  }
+  return too_large(p);
+}
+
+// Of the launch; each writes its part of X.
+std::int64_t blocks_of(const Problem& p) {
+  const Config c = choose(p);
+  return with_kernel(p, c, [&](auto kernel) {
+    allow_shared(kernel, c.shared);
+    return std::min(p.dim("T"), resident_blocks(kernel, c.threads, c.shared));
+  });
+}
+
+Launch prepare(const Problem& p, const Buffers& buffers) {
+  const Arguments a = arguments(p, buffers);
+  const Config c = choose(p);
+  const std::int64_t blocks = blocks_of(p);
+  auto* const x_parts = static_cast<float*>(buffers.workspace);
+  return with_kernel(p, c, [&](auto kernel) -> Launch {
+    return [=](Stream stream) {
+      launch(kernel,
+             {.blocks = blocks, .threads = c.threads, .shared_bytes = c.shared, .stream = stream},
+             a, c.slots, x_parts);
+      launch_reduce(a, x_parts, blocks, stream);
+    };
+  });
+}
+
+Numerics numerics(const Problem& p) {
+  const Config c = choose(p);
+  // Over D: an mma of 16 elements is two sums of eight products and the accumulator, counted as 4
+  // roundings each as in attnres_fwd/tensor_core; then the blocks, the terms, half of the warps,
+  // the halves. Sums of second terms may be 2^8 times as wrong.
+  const std::int64_t steps = kTileDim / kStep, warps = c.threads / kWarpSize;
+  const std::int64_t dots = 8 * steps + (c.blocks - 1) + 2 + ceil_div(warps, 2);
+  // X: a token's sources by one mma, whose two sums may cut off each of their products and the
+  // result, 2u each; then the tokens of a block and the blocks.
+  const std::int64_t blocks = blocks_of(p), sum = 2 * (std::min<std::int64_t>(p.dim("N"), 8) + 1);
+  const std::int64_t x = 2 * sum + ceil_div(p.dim("T"), blocks) + reduce_height(blocks);
+  Numerics numerics;
+  numerics.summation_height = height(dots, 1);
+  numerics.batch_height = height(x, 1);
+  numerics.truncates_mix = true;
+  return numerics;
+}
+
+Variant variant() {
+  Variant v;
+  v.op = "attnres_bwd";
+  v.name = "tensor_core";
+  v.summary = "as fused, with products through mma.sync, exact sums of bf16 terms in place of fp32";
+  v.backend = kTwinBackend;
+  v.arch = {.min = 80};
+  v.numerics = numerics;
+  v.unsupported = unsupported;
+  v.workspace = [](const Problem& p) {
+    return Workspace{blocks_of(p) * p.dim("Q") * p.dim("D") * 4};
+  };
+  v.prepare = prepare;
+  return v;
+}
+
+}  // namespace
+
+ASSAY_VARIANT(tensor_core)(variant());
+
+}  // namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core

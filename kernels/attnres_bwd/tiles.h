@@ -1,0 +1,263 @@
+// One token of the backward pass as small matrix products, for a warp and its hidden elements: the
+// operands' fragments, the sums over D, and the gradients. Queries come by tiles of 8, sources by
+// one or two of 8 (kTiles); what is not there repeats a row whose products nobody reads or whose
+// coefficients are zero. lane = 4 g + t, fragments as in kernels/device/mma.h.
+#pragma once
+
+#include "kernels/device/mma.h"
+#include "kernels/device/terms.h"
+
+namespace assay::ASSAY_TWIN::attnres_bwd {
+
+inline constexpr int kTerms = 3;        // of c, α and ds r
+inline constexpr int kTileQueries = 8;  // and as many sources
+inline constexpr int kStep = 16;        // hidden elements of one mma
+inline constexpr int kTileDim = 2 * kStep;
+
+// Coefficients as operand A, a matrix for each term: 16 rows (sources) of α of 8 queries, ds r of 8
+// queries and 8 elements of padding, so that 8 rows lie in different banks.
+inline constexpr int kMatrixRows = 16, kMatrixPitch = 24;
+inline constexpr int kMatrixSize = kMatrixRows * kMatrixPitch;
+
+// Where this lane's address of kTileDim elements of 8 or 16 sources points: the source, and the
+// element from which on.
+template <int kTiles>
+ASSAY_DEVICE int lane_source() {
+  return lane_index() % 8 + (kTiles == 2 ? lane_index() / 16 * 8 : 0);
+}
+template <int kTiles>
+ASSAY_DEVICE int lane_column() {
+  return kTiles == 2 ? lane_index() / 8 % 2 * 8 : lane_index() / 8 * 8;
+}
+
+template <bool kTransposed>
+ASSAY_DEVICE void load_matrices(std::uint32_t (&words)[4], const void* row) {
+  if constexpr (kTransposed) {
+    ldmatrix_x4_transposed(words, row);
+  } else {
+    ldmatrix_x4(words, row);
+  }
+}
+
+// V of kTileDim hidden elements: 8 x 8 matrices [step][tile of sources][half of the step].
+template <int kTiles>
+struct Sources {
+  std::uint32_t words[2][kTiles][2];
+
+  template <bool kTransposed>
+  ASSAY_DEVICE void load(const bf16* row) {
+    ASSAY_UNROLL
+    for (int i = 0; i < kTiles; ++i) {
+      std::uint32_t four[4];
+      load_matrices<kTransposed>(four, row + i * kStep);
+      ASSAY_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        (kTiles == 2 ? words[i][j / 2][j % 2] : words[j / 2][0][j % 2]) = four[j];
+      }
+    }
+  }
+};
+
+// Term p of V.
+template <class T, int kTiles>
+ASSAY_DEVICE void split_sources(const Sources<kTiles>& v, Sources<kTiles> (&planes)[kPlanes<T>]) {
+  ASSAY_UNROLL
+  for (int h = 0; h < 2; ++h) {
+    ASSAY_UNROLL
+    for (int j = 0; j < kTiles; ++j) {
+      ASSAY_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        std::uint32_t terms[kPlanes<T>];
+        split_word<T>(v.words[h][j][i], terms);
+        ASSAY_UNROLL
+        for (int p = 0; p < kPlanes<T>; ++p) planes[p].words[h][j][i] = terms[p];
+      }
+    }
+  }
+}
+
+// Two rows of tiles of queries, 16 x 16 each: dO above the first term of c, and the other two terms
+// of c; what this lane gives to ldmatrix for them.
+struct QueryRows {
+  const bf16 *top, *low;
+};
+
+// The tile with dO in terms: c is bf16, so that only the first has it. i: the words of dO.
+template <class T>
+ASSAY_DEVICE void split_top(const std::uint32_t (&top)[4], int i, int j,
+                            std::uint32_t (&planes)[kPlanes<T>][4]) {
+  std::uint32_t first[kPlanes<T>], second[kPlanes<T>];
+  split_word<T>(top[i], first);
+  split_word<T>(top[j], second);
+  ASSAY_UNROLL
+  for (int p = 0; p < kPlanes<T>; ++p) {
+    ASSAY_UNROLL
+    for (int n = 0; n < 4; ++n) {
+      planes[p][n] = n == i ? first[p] : n == j ? second[p] : p == 0 ? top[n] : 0u;
+    }
+  }
+}
+
+// Sums over D: [dO; c] Vᵀ, queries by sources, and the diagonal of V Vᵀ. Sums that cut off are kept
+// short: those of leading terms take kTileDim elements, and are then added up by rounding. Products
+// of other terms have accumulators of their own, in which what is cut off is small.
+template <class T, int kTiles>
+struct Dots {
+  using Tiles = float[kTiles][4];
+  static constexpr bool kSplit = kPlanes<T> > 1;
+  Tiles top = {}, squares = {}, low = {}, other_top = {}, other_squares = {};
+
+  ASSAY_DEVICE static void add(Tiles& to, const Tiles& from) {
+    ASSAY_UNROLL
+    for (int j = 0; j < kTiles; ++j) {
+      ASSAY_UNROLL
+      for (int i = 0; i < 4; ++i) to[j][i] += from[j][i];
+    }
+  }
+
+  ASSAY_DEVICE void multiply(const QueryRows& rows, const bf16* v_row) {
+    Sources<kTiles> v, planes[kPlanes<T>];
+    v.template load<false>(v_row);
+    split_sources<T>(v, planes);
+    Tiles own_top = {}, own_squares = {};
+    ASSAY_UNROLL
+    for (int h = 0; h < 2; ++h) {
+      std::uint32_t above[4], below[4], above_planes[kPlanes<T>][4];
+      ldmatrix_x4(above, rows.top + h * kStep);
+      ldmatrix_x4(below, rows.low + h * kStep);
+      split_top<T>(above, 0, 2, above_planes);
+      ASSAY_UNROLL
+      for (int p = 0; p < kPlanes<T>; ++p) {
+        const auto& of = planes[p].words[h];
+        const std::uint32_t self[4] = {of[0][0], of[kTiles - 1][0], of[0][1], of[kTiles - 1][1]};
+        ASSAY_UNROLL
+        for (int j = 0; j < kTiles; ++j) {
+          mma_m16n8k16(low[j], below, of[j]);
+          ASSAY_UNROLL
+          for (int other = 0; other < kPlanes<T>; ++other) {
+            const bool first = p + other == 0;
+            mma_m16n8k16(first ? own_top[j] : other_top[j], above_planes[other], of[j]);
+            mma_m16n8k16(first ? own_squares[j] : other_squares[j], self,
+                         planes[other].words[h][j]);
+          }
+        }
+      }
+    }
+    add(top, own_top);
+    add(squares, own_squares);
+  }
+
+  // After the last.
+  ASSAY_DEVICE void finish() {
+    if (!kSplit) return;
+    add(top, other_top);
+    add(squares, other_squares);
+  }
+
+  // Of query g and source 8 j + 2 t + i.
+  ASSAY_DEVICE float gain(int j, int i) const { return top[j][i]; }
+  ASSAY_DEVICE float score(int j, int i) const {
+    return top[j][2 + i] + (low[j][i] + low[j][2 + i]);
+  }
+  // Of source 8 j + g, in the lane whose t is g / 2.
+  ASSAY_DEVICE float square(int j) const {
+    const bool even = lane_index() / 4 % 2 == 0;
+    return j == 0 ? (even ? squares[j][0] : squares[j][1]) : (even ? squares[j][2] : squares[j][3]);
+  }
+};
+
+// α and ds r of a token as operands. dV = Σ A B over the pairs, whose A here are in the order in
+// which they are added up, small terms first: top[i] goes with [dO; first term of c], low[i] with
+// the other two terms of c. One tile of sources leaves 8 of A's rows free: they take the second
+// term.
+template <int kTiles>
+struct Operands {
+  static constexpr int kLow = kTiles;
+  static constexpr int kKeys = kTiles == 2 ? 3 : 2;
+  std::uint32_t top[kLow + 1][4], low[kLow][4];
+  std::uint32_t keys[kKeys][2];  // operand B of X: sources (terms) by queries
+
+  ASSAY_DEVICE void load(const bf16* matrices) {
+    const int lane = lane_index(), i = lane / 8;
+    if constexpr (kTiles == 2) {
+      const bf16* row = matrices + lane % 16 * kMatrixPitch + lane / 16 * 8;
+      ASSAY_UNROLL
+      for (int term = 0; term < kTerms; ++term)
+        ldmatrix_x4(top[2 - term], row + term * kMatrixSize);
+      ASSAY_UNROLL
+      for (int n = 0; n < 4; ++n) {
+        low[0][n] = top[1][2 + n % 2];
+        low[1][n] = top[2][2 + n % 2];
+      }
+      const bf16* key_row = matrices + lane % 16 * kMatrixPitch + kTileQueries;
+      std::uint32_t four[4];
+      ldmatrix_x4_transposed(four, key_row + i / 2 * kMatrixSize);
+      keys[2][0] = four[0], keys[2][1] = four[1], keys[1][0] = four[2], keys[1][1] = four[3];
+      ldmatrix_x4_transposed(four, key_row + 2 * kMatrixSize);
+      keys[0][0] = four[0], keys[0][1] = four[1];
+    } else {
+      const bf16* row = matrices + lane % 8 * kMatrixPitch;
+      std::uint32_t four[4];
+      ldmatrix_x4(four, row + i / 2 * kMatrixSize + i % 2 * 8);
+      top[1][0] = four[0], top[1][1] = four[2], top[1][2] = four[1], top[1][3] = four[3];
+      low[0][0] = low[0][2] = four[1], low[0][1] = low[0][3] = four[3];
+      ldmatrix_x4(four, row + 2 * kMatrixSize + i % 2 * 8);
+      top[0][0] = four[0], top[0][1] = 0, top[0][2] = four[1], top[0][3] = 0;
+      ldmatrix_x4_transposed(four, row + min(i, kTerms - 1) * kMatrixSize + kTileQueries);
+      keys[1][0] = four[0], keys[1][1] = four[1], keys[0][0] = four[2], keys[0][1] = 0;
+    }
+  }
+
+  // What dV gets from dO and c, for kStep hidden elements: out[tile][step][half][i] of source 8
+  // tile + g and element 16 step + 8 half + 2 t + i.
+  template <class T>
+  ASSAY_DEVICE void mix(const QueryRows& rows, int step, float (&out)[kTiles][2][2][2]) const {
+    std::uint32_t above[4], below[4], above_planes[kPlanes<T>][4];
+    ldmatrix_x4_transposed(above, rows.top);
+    ldmatrix_x4_transposed(below, rows.low);
+    split_top<T>(above, 0, 2, above_planes);
+    ASSAY_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      float sum[4] = {};
+      const std::uint32_t c[2] = {below[2 * half], below[2 * half + 1]};
+      ASSAY_UNROLL
+      for (int i = 0; i <= kLow; ++i) {
+        ASSAY_UNROLL
+        for (int p = kPlanes<T> - 1; p >= 0; --p) {
+          const std::uint32_t b[2] = {above_planes[p][2 * half], above_planes[p][2 * half + 1]};
+          mma_m16n8k16(sum, top[i], b);
+        }
+        if (i < kLow) mma_m16n8k16(sum, low[i], c);
+      }
+      ASSAY_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        if constexpr (kTiles == 2) {
+          out[0][step][half][i] = sum[i], out[1][step][half][i] = sum[2 + i];
+        } else {
+          out[0][step][half][i] = sum[i] + sum[2 + i];
+        }
+      }
+    }
+  }
+
+  // x += this token's X of kStep hidden elements, from V transposed; as accumulators of elements by
+  // queries. The sum over sources is cut off, that over tokens rounded.
+  template <class T>
+  ASSAY_DEVICE void add_x(const Sources<kTiles> (&planes)[kPlanes<T>], int step,
+                          float (&x)[4]) const {
+    float sum[4] = {};
+    ASSAY_UNROLL
+    for (int i = 0; i < kKeys; ++i) {
+      ASSAY_UNROLL
+      for (int p = kPlanes<T> - 1; p >= 0; --p) {
+        const auto& of = planes[p].words[step];
+        const std::uint32_t a[4] = {of[0][0], of[0][1], of[kTiles - 1][0], of[kTiles - 1][1]};
+        mma_m16n8k16(sum, a, keys[i]);
+      }
+    }
+    ASSAY_UNROLL
+    for (int i = 0; i < 4; ++i) x[i] += sum[i];
+  }
+};
+
+}  // namespace assay::ASSAY_TWIN::attnres_bwd
