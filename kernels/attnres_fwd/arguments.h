@@ -56,10 +56,8 @@ Arguments<T> arguments(const Problem& p, const Buffers& buffers) {
   a.g_pitch = row_pitch(buffers, "g");
   a.o_pitch = row_pitch(buffers, "O");
   a.lse_pitch = row_pitch(buffers, "LSE");
-  a.aligned = a.dim % kVectorSize<T> == 0;
-  for (const std::int64_t pitch : {a.v_pitch, a.w_pitch, a.g_pitch, a.o_pitch}) {
-    a.aligned = a.aligned && pitch % kVectorSize<T> == 0;
-  }
+  // All of them multiples of a power of two.
+  a.aligned = (a.dim | a.v_pitch | a.w_pitch | a.g_pitch | a.o_pitch) % kVectorSize<T> == 0;
   for (const void* data :
        {static_cast<const void*>(a.v), a.w.data, a.g.data, static_cast<const void*>(a.o.data)}) {
     a.aligned = a.aligned && is_vector_aligned(data);
