@@ -3,12 +3,14 @@
 // bf16 terms; c, α and ds r, fp32 numbers, are three terms of 8 bits each, which leave 2^-27 of
 // them. Of the nine products of terms of ds r and c, those of 2^-24 or less of the first (third by
 // second, third by third) are left out: 2^-26 of |ds r c| altogether, a quarter of u, where a
-// product that is rounded loses u. Sums within a token are cut off (declared); those over tokens,
-// warps and blocks are rounded.
+// product that is rounded loses u. Sums of 16 products are cut off, which `numerics` says how to
+// declare; all others are rounded.
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
 // softmax. Versus fused: a twentieth of the instructions for 6 queries. Loses for one query, whose
 // tiles are empty but for an eighth, and refuses what shared memory cannot hold.
+#include <cmath>
+
 #include "kernels/attnres_bwd/softmax.h"
 #include "kernels/attnres_bwd/tiles.h"
 #include "kernels/attnres_bwd/warp_slice.h"
@@ -348,19 +350,26 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
 
 Numerics numerics(const Problem& p) {
   const Config c = choose(p);
-  // Over D: an mma of 16 elements is two sums of eight products and the accumulator, counted as 4
-  // roundings each as in attnres_fwd/tensor_core; then the blocks, the terms, half of the warps,
-  // the halves. Sums of second terms may be 2^8 times as wrong.
-  const std::int64_t steps = kTileDim / kStep, warps = c.threads / kWarpSize;
-  const std::int64_t dots = 8 * steps + (c.blocks - 1) + 2 + ceil_div(warps, 2);
-  // X: a token's sources by one mma, whose two sums may cut off each of their products and the
-  // result, 2u each; then the tokens of a block and the blocks.
-  const std::int64_t blocks = blocks_of(p), sum = 2 * (std::min<std::int64_t>(p.dim("N"), 8) + 1);
-  const std::int64_t x = 2 * sum + ceil_div(p.dim("T"), blocks) + reduce_height(blocks);
+  // An mma of 16 terms is two sums of eight products and the accumulator, counted as 4 roundings
+  // each as in attnres_fwd/tensor_core. All mma of leading terms begin with 0; sums of second terms
+  // may be 2^8 times as wrong.
+  const double cut = 8;
+  // Over D: then a warp's steps, the terms, half of the warps, the halves. Products of a token's
+  // coefficients and V: then the tokens of a block, and the blocks.
+  const std::int64_t steps = c.blocks * kTileDim / kStep, warps = c.threads / kWarpSize;
+  const auto dots = static_cast<double>(steps - 1 + 2 + ceil_div(warps, 2));
+  const std::int64_t blocks = blocks_of(p);
+  const auto tokens = static_cast<double>(ceil_div(p.dim("T"), blocks) + reduce_height(blocks));
+  // Heights that cover what is cut off, as reference/attnres_bwd.h asks for. dV needs none: 8, v,
+  // the second terms and the given dV make 11, no more than the 3 Q + 8 of a loop over queries.
+  const double typical = std::sqrt(0.75 * cut * cut + dots + cut) - 4;
+  const double typical_x = std::sqrt(tokens) + cut / 3;
+  const auto covering = [&](double n, double root) {
+    return height(static_cast<std::int64_t>(std::ceil(std::max(n + cut, root * root))), 1);
+  };
   Numerics numerics;
-  numerics.summation_height = height(dots, 1);
-  numerics.batch_height = height(x, 1);
-  numerics.truncates_mix = true;
+  numerics.summation_height = covering(dots, typical);
+  numerics.batch_height = covering(tokens, typical_x);
   return numerics;
 }
 
