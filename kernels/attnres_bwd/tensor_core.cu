@@ -27,8 +27,6 @@ template <int kBlocks_, int kTiles_, int kMaxThreads_>
 struct Shape {
   static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxThreads = kMaxThreads_;
   static constexpr int kSlice = kBlocks * kTileDim;
-  static constexpr int kVectors = kSlice / 8;           // of a row's slice
-  static constexpr int kAtOnce = kWarpSize / kVectors;  // rows that a warp copies at once
 };
 
 // Sums over D of a warp in shared memory: (score, gain) of queries x sources, then squares.
@@ -40,8 +38,6 @@ struct Partial {
   ASSAY_DEVICE int pair(int q, int n) const { return 2 * (q * even + n); }
   ASSAY_DEVICE int square(int queries, int n) const { return 2 * queries * even + n; }
 };
-
-ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 
 // Blocks take tokens in turn. x_parts: (blocks, Q, D).
 template <class T, class S>
@@ -64,30 +60,12 @@ void gradients(Arguments a, int slots, float* x_parts) {
   float* const radials = reinterpret_cast<float*>(coefficients + queries * sources);  // (N, 8)
   bf16* const matrices = reinterpret_cast<bf16*>(radials + sources * kTileQueries);
 
-  // Rows are copied by as many lanes as have a vector; lanes that are left over have no row.
-  const int first_row = lane < S::kVectors * S::kAtOnce ? lane / S::kVectors : INT32_MAX / 2;
-  int next_token = block_index(), next_row = 0, next_slot = 0;
-  const auto fetch = [&](int count) {  // the next rows, at most those of a token
-    const int at = lane % S::kVectors * 8 + begin;
-    for (int i = first_row; i < count; i += S::kAtOnce) {
-      const bool after = next_row + i >= rows;
-      const int row = after ? next_row + i - rows : next_row + i;
-      const int token = after ? next_token + num_blocks() : next_token;
-      if (token >= tokens) break;
-      const T* from = row < queries ? a.d_o.as<T>() + a.query_row(row, token)
-                                    : a.v.as<T>() + a.row(row - queries, token);
-      fetch_vector(a, ring + wrap(next_slot + i, slots) * pitch + at, from, at);
-    }
-    next_row += count;
-    if (next_row >= rows) {
-      next_row -= rows;
-      next_token += num_blocks();
-    }
-    next_slot = wrap(next_slot + count, slots);
-    commit_async();
-  };
-  fetch(rows);
-  fetch(slots - rows);
+  // While a token is worked on, the first rows of the next have been copied, as many as there are
+  // slots for, and those of the one after follow as its rows become free.
+  const WarpSlice<T, S::kSlice> slice = {ring, slots, pitch, begin};
+  const int ahead = slots - rows;
+  slice.fetch(a, block_index(), 0, 0, rows);
+  slice.fetch(a, block_index() + num_blocks(), rows, 0, ahead);
   fold_weights<S::kSlice>(a, folded, pitch, begin);
   for (int i = thread_index(); i < kTerms * kMatrixSize; i += num_threads()) matrices[i] = bf16{0};
   for (int i = thread_index(); i < sources * kTileQueries; i += num_threads()) radials[i] = 0;
@@ -102,13 +80,13 @@ void gradients(Arguments a, int slots, float* x_parts) {
   float x[2 * S::kBlocks][4] = {};
   int first = 0;  // slot of the token's first row
   for (int token = block_index(); token < tokens; token += num_blocks()) {
-    const auto slot = [&](int row) { return ring + wrap(first + row, slots) * pitch; };
     const auto query_rows = [&](int d) {
-      const bf16* d_o = reinterpret_cast<const bf16*>(slot(query));
+      const bf16* d_o = reinterpret_cast<const bf16*>(slice.row(first + query));
       return QueryRows{(upper ? folded + query * pitch : d_o) + query_column + d,
                        folded + ((upper ? 2 : 1) * queries + query) * pitch + query_column + d};
     };
-    const bf16* const v_row = reinterpret_cast<const bf16*>(slot(queries + source)) + source_column;
+    const bf16* const v_row =
+        reinterpret_cast<const bf16*>(slice.row(first + queries + source)) + source_column;
     const auto d_lse_of = [&](int q) {
       return a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
     };
@@ -187,7 +165,7 @@ void gradients(Arguments a, int slots, float* x_parts) {
       load_elements(radials + n * kTileQueries, terms);
       ASSAY_UNROLL
       for (int q = 0; q < kTileQueries; ++q) radial[j] += terms[q];
-      own_row[j] = slot(queries + n) + begin + 2 * t;
+      own_row[j] = slice.row(first + queries + n) + begin + 2 * t;
     }
     ASSAY_UNROLL
     for (int b = 0; b < S::kBlocks; ++b) {
@@ -228,14 +206,12 @@ void gradients(Arguments a, int slots, float* x_parts) {
       }
     }
     sync_warp();
-    for (int n = first_row; n < sources; n += S::kAtOnce) {
-      const int d = begin + lane % S::kVectors * 8;
-      store_vector(a, a.d_v.as<T>() + a.row(n, token), d, slot(queries + n) + d);
-    }
+    slice.store(a, token, first);
     sync_warp();
     first = wrap(first + rows, slots);
-    fetch(2 * rows - slots);
-    fetch(slots - rows);
+    const std::int64_t next = std::int64_t{token} + num_blocks();
+    slice.fetch(a, next, first, ahead, rows);
+    slice.fetch(a, next + num_blocks(), wrap(first + rows, slots), 0, ahead);
   }
 
   // X.

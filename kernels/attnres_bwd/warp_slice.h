@@ -1,4 +1,4 @@
-// A warp's slice of the rows of a token, between memory and shared memory: c as terms, rows by
+// A warp's slice of the rows of a token, between memory and shared memory: c as terms, V and dO by
 // asynchronous copies, dV. Rows that are not aligned are copied element by element.
 #pragma once
 
@@ -42,27 +42,85 @@ ASSAY_DEVICE void fold_weights(const Arguments& a, bf16* folded, int pitch, int 
   }
 }
 
-// Starts the copy of 8 elements of a row, from `d` on; zeros beyond D.
-template <class T>
-ASSAY_DEVICE void fetch_vector(const Arguments& a, T* to, const T* row, int d) {
-  if (a.aligned) return copy_async16(to, row + (d < a.dim ? d : 0), d < a.dim);
-  ASSAY_NO_UNROLL
-  for (int j = 0; j < 8; ++j) to[j] = d + j < a.dim ? row[d + j] : T{};
-}
+ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 
-template <class T>
-ASSAY_DEVICE void store_vector(const Arguments& a, T* row, int d, const T* from) {
-  if (a.aligned) {
-    std::uint32_t words[4];
-    load_words(from, words);
-    if (d < a.dim) store_words(row + d, words);
-    return;
+// The slice [begin, begin + kSlice) of the rows of a ring in shared memory: of a token, dO (Q
+// rows), then V (N). Rows are copied by as many lanes as have a vector in them.
+template <class T, int kSlice>
+struct WarpSlice {
+  static constexpr int kVectors = kSlice / 8, kAtOnce = kWarpSize / kVectors;
+  static constexpr int kAhead = 4;  // vectors of a lane whose addresses are found together
+
+  T* ring;
+  int slots, pitch, begin;
+
+  ASSAY_DEVICE T* row(int slot) const { return ring + wrap(slot, slots) * pitch; }
+  ASSAY_DEVICE int column() const { return begin + lane_index() % kVectors * 8; }
+  // Of the rows that are copied at once, this lane's; lanes that are left over have none.
+  ASSAY_DEVICE int lane_row() const {
+    return lane_index() < kVectors * kAtOnce ? lane_index() / kVectors : INT32_MAX / 2;
   }
-  ASSAY_NO_UNROLL
-  for (int j = 0; j < 8; ++j) {
-    if (d + j < a.dim) row[d + j] = from[j];
+
+  // Starts copies of rows [from, to) of a token whose first row has slot `first`; zeros beyond D.
+  ASSAY_DEVICE void fetch(const Arguments& a, std::int64_t token, int first, int from,
+                          int to) const {
+    if (token < a.tokens) {
+      const std::int64_t plane = a.tokens * a.dim;
+      const int d = column();
+      const bool inside = d < a.dim;
+      const T* const d_o = a.d_o.as<T>() + token * a.dim + (inside ? d : 0);
+      const T* const v = a.v.as<T>() + token * a.dim + (inside ? d : 0);
+      const auto global = [&](int i) {
+        return i < a.queries ? d_o + i * plane : v + (i - a.queries) * plane;
+      };
+      if (a.aligned) {
+        for (int base = from + lane_row(); base < to; base += kAhead * kAtOnce) {
+          ASSAY_UNROLL
+          for (int k = 0; k < kAhead; ++k) {
+            const int i = base + k * kAtOnce;
+            if (i < to) copy_async16(row(first + i) + d, global(i), inside);
+          }
+        }
+      } else {
+        for (int i = from + lane_row(); i < to; i += kAtOnce) {
+          ASSAY_NO_UNROLL
+          for (int j = 0; j < 8; ++j) row(first + i)[d + j] = d + j < a.dim ? global(i)[j] : T{};
+        }
+      }
+    }
+    commit_async();
   }
-}
+
+  // Writes dV of a token from the rows that had V.
+  ASSAY_DEVICE void store(const Arguments& a, std::int64_t token, int first) const {
+    const std::int64_t plane = a.tokens * a.dim;
+    const int d = column();
+    if (d >= a.dim) return;
+    T* const to = a.d_v.as<T>() + token * a.dim + d;
+    first += a.queries;
+    if (!a.aligned) {
+      for (int n = lane_row(); n < a.sources; n += kAtOnce) {
+        ASSAY_NO_UNROLL
+        for (int j = 0; j < 8; ++j) {
+          if (d + j < a.dim) to[n * plane + j] = row(first + n)[d + j];
+        }
+      }
+      return;
+    }
+    for (int base = lane_row(); base < a.sources; base += kAhead * kAtOnce) {
+      std::uint32_t words[kAhead][4];
+      ASSAY_UNROLL
+      for (int k = 0; k < kAhead; ++k) {  // what is not there repeats the last
+        load_words(row(first + min(base + k * kAtOnce, a.sources - 1)) + d, words[k]);
+      }
+      ASSAY_UNROLL
+      for (int k = 0; k < kAhead; ++k) {
+        const int n = base + k * kAtOnce;
+        if (n < a.sources) store_words(to + n * plane, words[k]);
+      }
+    }
+  }
+};
 
 // Of a source of this lane: elements [step][half of the step][i], d = 16 step + 8 half + 2 t + i.
 using Strip = float[2][2][2];
