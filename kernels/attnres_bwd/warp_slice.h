@@ -49,7 +49,7 @@ ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 template <class T, int kSlice>
 struct WarpSlice {
   static constexpr int kVectors = kSlice / 8, kAtOnce = kWarpSize / kVectors;
-  static constexpr int kAhead = 4;  // vectors of a lane whose addresses are found together
+  static constexpr int kAhead = 4;  // rows that a lane reads before it writes them
 
   T* ring;
   int slots, pitch, begin;
@@ -65,59 +65,63 @@ struct WarpSlice {
   ASSAY_DEVICE void fetch(const Arguments& a, std::int64_t token, int first, int from,
                           int to) const {
     if (token < a.tokens) {
-      const std::int64_t plane = a.tokens * a.dim;
-      const int d = column();
-      const bool inside = d < a.dim;
-      const T* const d_o = a.d_o.as<T>() + token * a.dim + (inside ? d : 0);
-      const T* const v = a.v.as<T>() + token * a.dim + (inside ? d : 0);
-      const auto global = [&](int i) {
-        return i < a.queries ? d_o + i * plane : v + (i - a.queries) * plane;
-      };
-      if (a.aligned) {
-        for (int base = from + lane_row(); base < to; base += kAhead * kAtOnce) {
-          ASSAY_UNROLL
-          for (int k = 0; k < kAhead; ++k) {
-            const int i = base + k * kAtOnce;
-            if (i < to) copy_async16(row(first + i) + d, global(i), inside);
-          }
-        }
-      } else {
-        for (int i = from + lane_row(); i < to; i += kAtOnce) {
-          ASSAY_NO_UNROLL
-          for (int j = 0; j < 8; ++j) row(first + i)[d + j] = d + j < a.dim ? global(i)[j] : T{};
-        }
-      }
+      const std::int64_t start = token * a.dim + column();
+      const int queries = a.queries;
+      fetch_rows(a, a.d_o.as<T>() + start, from, min(to, queries), first + from);
+      from = max(from - queries, 0);
+      fetch_rows(a, a.v.as<T>() + start, from, to - queries, first + queries + from);
     }
     commit_async();
   }
 
   // Writes dV of a token from the rows that had V.
   ASSAY_DEVICE void store(const Arguments& a, std::int64_t token, int first) const {
-    const std::int64_t plane = a.tokens * a.dim;
+    const std::int64_t step = kAtOnce * a.tokens * a.dim;
     const int d = column();
-    if (d >= a.dim) return;
-    T* const to = a.d_v.as<T>() + token * a.dim + d;
+    int n = lane_row();
+    if (d >= a.dim || n >= a.sources) return;
     first += a.queries;
+    T* to = a.d_v.as<T>() + a.row(n, token) + d;
     if (!a.aligned) {
-      for (int n = lane_row(); n < a.sources; n += kAtOnce) {
+      for (; n < a.sources; n += kAtOnce, to += step) {
         ASSAY_NO_UNROLL
-        for (int j = 0; j < 8; ++j) {
-          if (d + j < a.dim) to[n * plane + j] = row(first + n)[d + j];
-        }
+        for (int j = 0; j < min(8, a.dim - d); ++j) to[j] = row(first + n)[d + j];
       }
       return;
     }
-    for (int base = lane_row(); base < a.sources; base += kAhead * kAtOnce) {
+    while (n < a.sources) {
       std::uint32_t words[kAhead][4];
       ASSAY_UNROLL
       for (int k = 0; k < kAhead; ++k) {  // what is not there repeats the last
-        load_words(row(first + min(base + k * kAtOnce, a.sources - 1)) + d, words[k]);
+        load_words(row(first + min(n + k * kAtOnce, a.sources - 1)) + d, words[k]);
       }
       ASSAY_UNROLL
       for (int k = 0; k < kAhead; ++k) {
-        const int n = base + k * kAtOnce;
-        if (n < a.sources) store_words(to + n * plane, words[k]);
+        if (n < a.sources) store_words(to, words[k]);
+        n += kAtOnce;
+        to += step;
       }
+    }
+  }
+
+ private:
+  // Rows [from, to) of V or dO, whose row 0 of the token begins at `row` in this lane's column,
+  // from slot `slot` on.
+  ASSAY_DEVICE void fetch_rows(const Arguments& a, const T* row, int from, int to, int slot) const {
+    const std::int64_t plane = a.tokens * a.dim;
+    const int d = column();
+    int i = from + lane_row();
+    if (i >= to) return;
+    slot = wrap(wrap(slot, slots) + lane_row(), slots);
+    row += i * plane;
+    for (; i < to; i += kAtOnce, row += kAtOnce * plane, slot = wrap(slot + kAtOnce, slots)) {
+      T* const own = ring + slot * pitch + d;
+      if (a.aligned) {
+        copy_async16(own, d < a.dim ? row : a.v.as<T>(), d < a.dim);
+        continue;
+      }
+      ASSAY_NO_UNROLL
+      for (int j = 0; j < 8; ++j) own[j] = d + j < a.dim ? row[j] : T{};
     }
   }
 };
