@@ -114,14 +114,18 @@ struct WarpSlice {
     if (i >= to) return;
     slot = wrap(wrap(slot, slots) + lane_row(), slots);
     row += i * plane;
-    for (; i < to; i += kAtOnce, row += kAtOnce * plane, slot = wrap(slot + kAtOnce, slots)) {
-      T* const own = ring + slot * pitch + d;
-      if (a.aligned) {
-        copy_async16(own, d < a.dim ? row : a.v.as<T>(), d < a.dim);
-        continue;
+    if (!a.aligned) {
+      for (; i < to; i += kAtOnce, row += kAtOnce * plane, slot = wrap(slot + kAtOnce, slots)) {
+        ASSAY_NO_UNROLL
+        for (int j = 0; j < 8; ++j) ring[slot * pitch + d + j] = d + j < a.dim ? row[j] : T{};
       }
-      ASSAY_NO_UNROLL
-      for (int j = 0; j < 8; ++j) own[j] = d + j < a.dim ? row[j] : T{};
+      return;
+    }
+    const bool inside = d < a.dim;
+    const std::int64_t step = inside ? kAtOnce * plane : 0;
+    if (!inside) row = a.v.as<T>();  // nothing is read
+    for (; i < to; i += kAtOnce, row += step, slot = wrap(slot + kAtOnce, slots)) {
+      copy_async16(ring + slot * pitch + d, row, inside);
     }
   }
 };
