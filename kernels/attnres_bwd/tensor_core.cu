@@ -1,14 +1,14 @@
 // attnres_bwd/tensor_core: as fused, V and dO pass through shared memory once, but the sums over D,
 // dV and X are matrix products through mma.sync. bf16 V and dO are exact operands, f16 ones are two
 // bf16 terms; c, α and ds r, fp32 numbers, are three terms of 8 bits each, which leave 2^-27 of
-// them. Of the nine products of terms of ds r and c, those of 2^-24 or less of the first (third by
-// second, third by third) are left out: 2^-26 of |ds r c| altogether, a quarter of u, where a
-// product that is rounded loses u. Sums of 16 products are cut off, which `numerics` says how to
+// them. Of the nine products of terms of ds r and c, those of the third with the second or third
+// are left out: with what the terms leave 3·2^-27 of |ds r c|, less than half of u, where a product
+// that is rounded loses u. Sums of 16 products are cut off, which `numerics` says how to
 // declare; all others are rounded.
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
-// softmax. Versus fused: a twentieth of the instructions for 6 queries. Loses for one query, whose
-// tiles are empty but for an eighth, and refuses what shared memory cannot hold.
+// softmax. Versus fused: the work of several queries leaves the CUDA cores. Of little use for one
+// query, which fills an eighth of its tiles; refuses what shared memory cannot hold. Not yet timed.
 #include <cmath>
 
 #include "kernels/attnres_bwd/softmax.h"
