@@ -70,7 +70,11 @@
 // probability of 3e-8 at most, 1e-16 where the u_k are uniform. Hence
 //   b_d = min(Σ b_td, 6 √Σ b̃_td²) + u min(H Σ m_td, 18 √H √Σ m_td²) + T N η
 // Units that cut off push partial sums towards 0: their errors add up. A kernel that has them, for
-// whichever sum, declares a mix that truncates: then b̃ = b, and 12 H replaces 18 √H.
+// whichever sum, declares a mix that truncates: then b̃ = b, and 12 H replaces 18 √H. Or, where few
+// of its roundings cut off (2u each: counted twice), m besides n over D and M besides N in X,
+// heights that cover them. What m cut off is mu at most and mu/2 on average, so that the rms of an
+// error is u √(m²/4 + (n + m)/3): h >= n + m with 4 + √h >= √3 times that, H >= N + M with 18 √H >=
+// 18 √N + 6 M.
 // Not so for other families (sparse cotangents: of few tokens each must count; exact). Then
 //   dw: |g| b_d + 2u |g X| + η,   dg: |w| b_d + 2u |w X| + η
 //

@@ -1,14 +1,16 @@
 // attnres_bwd/tensor_core: as fused, V and dO pass through shared memory once, but the sums over D,
 // dV and X are matrix products through mma.sync. bf16 V and dO are exact operands, f16 ones are two
 // bf16 terms; c, α and ds r, fp32 numbers, are three terms of 8 bits each, which leave 2^-27 of
-// them. Of the nine products of terms of ds r and c, those of 2^-24 or less of the first (third by
-// second, third by third) are left out: 2^-26 of |ds r c| altogether, a quarter of u, where a
-// product that is rounded loses u. Sums within a token are cut off (declared); those over tokens,
-// warps and blocks are rounded.
+// them. Of the nine products of terms of ds r and c, those of the third with the second or third
+// are left out: with what the terms leave 3·2^-27 of |ds r c|, less than half of u, where a product
+// that is rounded loses u. Sums of 16 products are cut off, which `numerics` says how to
+// declare; all others are rounded.
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
-// softmax. Versus fused: a twentieth of the instructions for 6 queries. Loses for one query, whose
-// tiles are empty but for an eighth, and refuses what shared memory cannot hold.
+// softmax. Versus fused: the work of several queries leaves the CUDA cores. Of little use for one
+// query, which fills an eighth of its tiles; refuses what shared memory cannot hold. Not yet timed.
+#include <cmath>
+
 #include "kernels/attnres_bwd/softmax.h"
 #include "kernels/attnres_bwd/tiles.h"
 #include "kernels/attnres_bwd/warp_slice.h"
@@ -25,8 +27,6 @@ template <int kBlocks_, int kTiles_, int kMaxThreads_>
 struct Shape {
   static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxThreads = kMaxThreads_;
   static constexpr int kSlice = kBlocks * kTileDim;
-  static constexpr int kVectors = kSlice / 8;           // of a row's slice
-  static constexpr int kAtOnce = kWarpSize / kVectors;  // rows that a warp copies at once
 };
 
 // Sums over D of a warp in shared memory: (score, gain) of queries x sources, then squares.
@@ -38,8 +38,6 @@ struct Partial {
   ASSAY_DEVICE int pair(int q, int n) const { return 2 * (q * even + n); }
   ASSAY_DEVICE int square(int queries, int n) const { return 2 * queries * even + n; }
 };
-
-ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 
 // Blocks take tokens in turn. x_parts: (blocks, Q, D).
 template <class T, class S>
@@ -62,30 +60,12 @@ void gradients(Arguments a, int slots, float* x_parts) {
   float* const radials = reinterpret_cast<float*>(coefficients + queries * sources);  // (N, 8)
   bf16* const matrices = reinterpret_cast<bf16*>(radials + sources * kTileQueries);
 
-  // Rows are copied by as many lanes as have a vector; lanes that are left over have no row.
-  const int first_row = lane < S::kVectors * S::kAtOnce ? lane / S::kVectors : INT32_MAX / 2;
-  int next_token = block_index(), next_row = 0, next_slot = 0;
-  const auto fetch = [&](int count) {  // the next rows, at most those of a token
-    const int at = lane % S::kVectors * 8 + begin;
-    for (int i = first_row; i < count; i += S::kAtOnce) {
-      const bool after = next_row + i >= rows;
-      const int row = after ? next_row + i - rows : next_row + i;
-      const int token = after ? next_token + num_blocks() : next_token;
-      if (token >= tokens) break;
-      const T* from = row < queries ? a.d_o.as<T>() + a.query_row(row, token)
-                                    : a.v.as<T>() + a.row(row - queries, token);
-      fetch_vector(a, ring + wrap(next_slot + i, slots) * pitch + at, from, at);
-    }
-    next_row += count;
-    if (next_row >= rows) {
-      next_row -= rows;
-      next_token += num_blocks();
-    }
-    next_slot = wrap(next_slot + count, slots);
-    commit_async();
-  };
-  fetch(rows);
-  fetch(slots - rows);
+  // While a token is worked on, the first rows of the next have been copied, as many as there are
+  // slots for, and those of the one after follow as its rows become free.
+  const WarpSlice<T, S::kSlice> slice = {ring, slots, pitch, begin};
+  const int ahead = slots - rows;
+  slice.fetch(a, block_index(), 0, 0, rows);
+  slice.fetch(a, block_index() + num_blocks(), rows, 0, ahead);
   fold_weights<S::kSlice>(a, folded, pitch, begin);
   for (int i = thread_index(); i < kTerms * kMatrixSize; i += num_threads()) matrices[i] = bf16{0};
   for (int i = thread_index(); i < sources * kTileQueries; i += num_threads()) radials[i] = 0;
@@ -100,13 +80,13 @@ void gradients(Arguments a, int slots, float* x_parts) {
   float x[2 * S::kBlocks][4] = {};
   int first = 0;  // slot of the token's first row
   for (int token = block_index(); token < tokens; token += num_blocks()) {
-    const auto slot = [&](int row) { return ring + wrap(first + row, slots) * pitch; };
     const auto query_rows = [&](int d) {
-      const bf16* d_o = reinterpret_cast<const bf16*>(slot(query));
+      const bf16* d_o = reinterpret_cast<const bf16*>(slice.row(first + query));
       return QueryRows{(upper ? folded + query * pitch : d_o) + query_column + d,
                        folded + ((upper ? 2 : 1) * queries + query) * pitch + query_column + d};
     };
-    const bf16* const v_row = reinterpret_cast<const bf16*>(slot(queries + source)) + source_column;
+    const bf16* const v_row =
+        reinterpret_cast<const bf16*>(slice.row(first + queries + source)) + source_column;
     const auto d_lse_of = [&](int q) {
       return a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
     };
@@ -185,7 +165,7 @@ void gradients(Arguments a, int slots, float* x_parts) {
       load_elements(radials + n * kTileQueries, terms);
       ASSAY_UNROLL
       for (int q = 0; q < kTileQueries; ++q) radial[j] += terms[q];
-      own_row[j] = slot(queries + n) + begin + 2 * t;
+      own_row[j] = slice.row(first + queries + n) + begin + 2 * t;
     }
     ASSAY_UNROLL
     for (int b = 0; b < S::kBlocks; ++b) {
@@ -226,14 +206,12 @@ void gradients(Arguments a, int slots, float* x_parts) {
       }
     }
     sync_warp();
-    for (int n = first_row; n < sources; n += S::kAtOnce) {
-      const int d = begin + lane % S::kVectors * 8;
-      store_vector(a, a.d_v.as<T>() + a.row(n, token), d, slot(queries + n) + d);
-    }
+    slice.store(a, token, first);
     sync_warp();
     first = wrap(first + rows, slots);
-    fetch(2 * rows - slots);
-    fetch(slots - rows);
+    const std::int64_t next = std::int64_t{token} + num_blocks();
+    slice.fetch(a, next, first, ahead, rows);
+    slice.fetch(a, next + num_blocks(), wrap(first + rows, slots), 0, ahead);
   }
 
   // X.
@@ -348,19 +326,26 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
 
 Numerics numerics(const Problem& p) {
   const Config c = choose(p);
-  // Over D: an mma of 16 elements is two sums of eight products and the accumulator, counted as 4
-  // roundings each as in attnres_fwd/tensor_core; then the blocks, the terms, half of the warps,
-  // the halves. Sums of second terms may be 2^8 times as wrong.
-  const std::int64_t steps = kTileDim / kStep, warps = c.threads / kWarpSize;
-  const std::int64_t dots = 8 * steps + (c.blocks - 1) + 2 + ceil_div(warps, 2);
-  // X: a token's sources by one mma, whose two sums may cut off each of their products and the
-  // result, 2u each; then the tokens of a block and the blocks.
-  const std::int64_t blocks = blocks_of(p), sum = 2 * (std::min<std::int64_t>(p.dim("N"), 8) + 1);
-  const std::int64_t x = 2 * sum + ceil_div(p.dim("T"), blocks) + reduce_height(blocks);
+  // An mma of 16 terms is two sums of eight products and the accumulator, counted as 4 roundings
+  // each as in attnres_fwd/tensor_core. All mma of leading terms begin with 0; sums of second terms
+  // may be 2^8 times as wrong.
+  const double cut = 8;
+  // Over D: then a warp's steps, the terms, half of the warps, the halves. Products of a token's
+  // coefficients and V: then the tokens of a block, and the blocks.
+  const std::int64_t steps = c.blocks * kTileDim / kStep, warps = c.threads / kWarpSize;
+  const auto dots = static_cast<double>(steps - 1 + 2 + ceil_div(warps, 2));
+  const std::int64_t blocks = blocks_of(p);
+  const auto tokens = static_cast<double>(ceil_div(p.dim("T"), blocks) + reduce_height(blocks));
+  // Heights that cover what is cut off, as reference/attnres_bwd.h asks for. dV needs none: 8, v,
+  // the second terms and the given dV make 11, no more than the 3 Q + 8 of a loop over queries.
+  const double typical = std::sqrt(0.75 * cut * cut + dots + cut) - 4;
+  const double typical_x = std::sqrt(tokens) + cut / 3;
+  const auto covering = [&](double n, double root) {
+    return height(static_cast<std::int64_t>(std::ceil(std::max(n + cut, root * root))), 1);
+  };
   Numerics numerics;
-  numerics.summation_height = height(dots, 1);
-  numerics.batch_height = height(x, 1);
-  numerics.truncates_mix = true;
+  numerics.summation_height = covering(dots, typical);
+  numerics.batch_height = covering(tokens, typical_x);
   return numerics;
 }
 

@@ -98,9 +98,10 @@ ASSAY_DEVICE void split_top(const std::uint32_t (&top)[4], int i, int j,
   }
 }
 
-// Sums over D: [dO; c] Vᵀ, queries by sources, and the diagonal of V Vᵀ. Sums that cut off are kept
-// short: those of leading terms take kTileDim elements, and are then added up by rounding. Products
-// of other terms have accumulators of their own, in which what is cut off is small.
+// Sums over D: [dO; c] Vᵀ, queries by sources, and the diagonal of V Vᵀ. Each mma of leading terms
+// begins with 0, and what it gives is added up by rounding: a longer sum that cuts off would have
+// to be declared. Products of other terms have accumulators of their own, where what is cut off is
+// small.
 template <class T, int kTiles>
 struct Dots {
   using Tiles = float[kTiles][4];
@@ -119,9 +120,9 @@ struct Dots {
     Sources<kTiles> v, planes[kPlanes<T>];
     v.template load<false>(v_row);
     split_sources<T>(v, planes);
-    Tiles own_top = {}, own_squares = {};
     ASSAY_UNROLL
     for (int h = 0; h < 2; ++h) {
+      Tiles own_top = {}, own_squares = {};
       std::uint32_t above[4], below[4], above_planes[kPlanes<T>][4];
       ldmatrix_x4(above, rows.top + h * kStep);
       ldmatrix_x4(below, rows.low + h * kStep);
@@ -142,9 +143,9 @@ struct Dots {
           }
         }
       }
+      add(top, own_top);
+      add(squares, own_squares);
     }
-    add(top, own_top);
-    add(squares, own_squares);
   }
 
   // After the last.

@@ -1,4 +1,4 @@
-// A warp's slice of the rows of a token, between memory and shared memory: c as terms, rows by
+// A warp's slice of the rows of a token, between memory and shared memory: c as terms, V and dO by
 // asynchronous copies, dV. Rows that are not aligned are copied element by element.
 #pragma once
 
@@ -42,27 +42,93 @@ ASSAY_DEVICE void fold_weights(const Arguments& a, bf16* folded, int pitch, int 
   }
 }
 
-// Starts the copy of 8 elements of a row, from `d` on; zeros beyond D.
-template <class T>
-ASSAY_DEVICE void fetch_vector(const Arguments& a, T* to, const T* row, int d) {
-  if (a.aligned) return copy_async16(to, row + (d < a.dim ? d : 0), d < a.dim);
-  ASSAY_NO_UNROLL
-  for (int j = 0; j < 8; ++j) to[j] = d + j < a.dim ? row[d + j] : T{};
-}
+ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 
-template <class T>
-ASSAY_DEVICE void store_vector(const Arguments& a, T* row, int d, const T* from) {
-  if (a.aligned) {
-    std::uint32_t words[4];
-    load_words(from, words);
-    if (d < a.dim) store_words(row + d, words);
-    return;
+// The slice [begin, begin + kSlice) of the rows of a ring in shared memory: of a token, dO (Q
+// rows), then V (N). Rows are copied by as many lanes as have a vector in them.
+template <class T, int kSlice>
+struct WarpSlice {
+  static constexpr int kVectors = kSlice / 8, kAtOnce = kWarpSize / kVectors;
+  static constexpr int kAhead = 4;  // rows that a lane reads before it writes them
+
+  T* ring;
+  int slots, pitch, begin;
+
+  ASSAY_DEVICE T* row(int slot) const { return ring + wrap(slot, slots) * pitch; }
+  ASSAY_DEVICE int column() const { return begin + lane_index() % kVectors * 8; }
+  // Of the rows that are copied at once, this lane's; lanes that are left over have none.
+  ASSAY_DEVICE int lane_row() const {
+    return lane_index() < kVectors * kAtOnce ? lane_index() / kVectors : INT32_MAX / 2;
   }
-  ASSAY_NO_UNROLL
-  for (int j = 0; j < 8; ++j) {
-    if (d + j < a.dim) row[d + j] = from[j];
+
+  // Starts copies of rows [from, to) of a token whose first row has slot `first`; zeros beyond D.
+  ASSAY_DEVICE void fetch(const Arguments& a, std::int64_t token, int first, int from,
+                          int to) const {
+    if (token < a.tokens) {
+      const std::int64_t start = token * a.dim + column();
+      const int queries = a.queries;
+      fetch_rows(a, a.d_o.as<T>() + start, from, min(to, queries), first + from);
+      from = max(from - queries, 0);
+      fetch_rows(a, a.v.as<T>() + start, from, to - queries, first + queries + from);
+    }
+    commit_async();
   }
-}
+
+  // Writes dV of a token from the rows that had V.
+  ASSAY_DEVICE void store(const Arguments& a, std::int64_t token, int first) const {
+    const std::int64_t step = kAtOnce * a.tokens * a.dim;
+    const int d = column();
+    int n = lane_row();
+    if (d >= a.dim || n >= a.sources) return;
+    first += a.queries;
+    T* to = a.d_v.as<T>() + a.row(n, token) + d;
+    if (!a.aligned) {
+      for (; n < a.sources; n += kAtOnce, to += step) {
+        ASSAY_NO_UNROLL
+        for (int j = 0; j < min(8, a.dim - d); ++j) to[j] = row(first + n)[d + j];
+      }
+      return;
+    }
+    while (n < a.sources) {
+      std::uint32_t words[kAhead][4];
+      ASSAY_UNROLL
+      for (int k = 0; k < kAhead; ++k) {  // what is not there repeats the last
+        load_words(row(first + min(n + k * kAtOnce, a.sources - 1)) + d, words[k]);
+      }
+      ASSAY_UNROLL
+      for (int k = 0; k < kAhead; ++k) {
+        if (n < a.sources) store_words(to, words[k]);
+        n += kAtOnce;
+        to += step;
+      }
+    }
+  }
+
+ private:
+  // Rows [from, to) of V or dO, whose row 0 of the token begins at `row` in this lane's column,
+  // from slot `slot` on.
+  ASSAY_DEVICE void fetch_rows(const Arguments& a, const T* row, int from, int to, int slot) const {
+    const std::int64_t plane = a.tokens * a.dim;
+    const int d = column();
+    int i = from + lane_row();
+    if (i >= to) return;
+    slot = wrap(wrap(slot, slots) + lane_row(), slots);
+    row += i * plane;
+    if (!a.aligned) {
+      for (; i < to; i += kAtOnce, row += kAtOnce * plane, slot = wrap(slot + kAtOnce, slots)) {
+        ASSAY_NO_UNROLL
+        for (int j = 0; j < 8; ++j) ring[slot * pitch + d + j] = d + j < a.dim ? row[j] : T{};
+      }
+      return;
+    }
+    const bool inside = d < a.dim;
+    const std::int64_t step = inside ? kAtOnce * plane : 0;
+    if (!inside) row = a.v.as<T>();  // nothing is read
+    for (; i < to; i += kAtOnce, row += step, slot = wrap(slot + kAtOnce, slots)) {
+      copy_async16(ring + slot * pitch + d, row, inside);
+    }
+  }
+};
 
 // Of a source of this lane: elements [step][half of the step][i], d = 16 step + 8 half + 2 t + i.
 using Strip = float[2][2][2];
