@@ -27,6 +27,14 @@ struct Slice {
 
   ASSAY_DEVICE int first(int i) const { return (i * num_threads() + thread_index()) * kSize; }
 
+  // Vector i of a row of aligned rows.
+  ASSAY_DEVICE Vector load(const T* row, int i) const {
+    const int d = first(i);
+    Vector result = {};
+    if (d < dim) load_words(row + d, result.words);
+    return result;
+  }
+
   // Vector i of a row on its way to shared memory.
   ASSAY_DEVICE void fetch(Vector* to, const T* row, int i) const {
     const int d = first(i);
