@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 namespace assay {
 
@@ -27,10 +26,10 @@ void multiply_if_there(const Tensors& from, const Tensors& to, const char* name,
   if (const TensorView* tensor = from.find(name)) multiply(*tensor, to[name], factor);
 }
 
-Problem with_option(const Problem& problem, const char* name, OptionValue value) {
+Problem with_option(const Problem& problem, const char* name, const OptionValue& value) {
   Problem derived = problem;
   for (Problem::Option& option : derived.options)
-    if (option.name == name) option = {name, std::move(value), false};
+    if (option.name == name) option = {name, value, false};
   return derived;
 }
 

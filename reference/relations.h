@@ -31,7 +31,7 @@ void gather_rows(const TensorView& from, const TensorView& to, std::int64_t widt
 }
 
 // With another value of one option.
-Problem with_option(const Problem& problem, const char* name, OptionValue value);
+Problem with_option(const Problem& problem, const char* name, const OptionValue& value);
 
 void scale(Expected& expected, double value, double bound);
 
