@@ -12,6 +12,7 @@
 #include "reference/attnres_bwd_coefficients.h"
 #include "reference/attnres_bwd_contract.h"
 #include "reference/attnres_bwd_loops.h"
+#include "reference/attnres_weight_gradient.h"
 #include "reference/families.h"
 
 namespace assay {
@@ -19,18 +20,14 @@ namespace {
 
 namespace loops = attnres_reference;
 using attnres_bwd_contract::Coefficients;
-using attnres_bwd_contract::Roundings;
 using attnres_bwd_contract::Size;
-using attnres_bwd_contract::Table;
 using attnres_bwd_contract::TokenProducts;
-using attnres_numerics::half_subnormal;
-using attnres_numerics::kUnderflow;
-using attnres_numerics::rounding;
+using attnres_gradients::kParts;
+using attnres_gradients::Roundings;
+using attnres_gradients::Summed;
+using attnres_gradients::Table;
+using attnres_gradients::WeightSums;
 using attnres_numerics::Row;
-
-// Sums over tokens are made in as many parts, whatever the number of threads: the same values on
-// every machine.
-constexpr std::int64_t kParts = 64;
 
 // The inputs of a problem as the loops want them.
 struct Arguments {
@@ -58,27 +55,6 @@ Table load_weights(const Size& size, const Tensors& inputs) {
   return c;
 }
 
-// Sums over the tokens of one part, (5 Q, padded D).
-class Sums {
- public:
-  Sums(const Size& size)
-      : rows_(size.queries), table_(Table::Zero(5 * rows_, loops::padded(size.dim))) {}
-
-  loops::TokenSums targets() {
-    const std::int64_t step = rows_ * table_.cols();
-    double* const x = table_.data();
-    return {x, x + step, x + 2 * step, x + 3 * step, x + 4 * step};
-  }
-  void operator+=(const Sums& other) { table_ += other.table_; }
-  double operator()(int which, std::int64_t q, std::int64_t d) const {
-    return table_(which * rows_ + q, d);
-  }
-
- private:
-  std::int64_t rows_;
-  Table table_;
-};
-
 // Computes tokens one after the other, with its own scratch memory: one per part.
 template <class T>
 class Worker {
@@ -95,7 +71,7 @@ class Worker {
         found_(size_),
         typical_(size_),
         block_(static_cast<std::size_t>(size_.sources * loops::kBlock)),
-        sums_(size_) {
+        sums_(size_.queries, size_.dim) {
     rows_.topRows(size_.queries) = a_.c;
     rows_.bottomRows(size_.queries).setZero();
     abs_rows_ = rows_.abs();
@@ -126,7 +102,7 @@ class Worker {
     if (a_.given) add_given(token);
   }
 
-  const Sums& sums() const { return sums_; }
+  const WeightSums& sums() const { return sums_; }
 
  private:
   void load_cotangents(std::int64_t token) {
@@ -146,7 +122,7 @@ class Worker {
   }
 
   void add_given(std::int64_t token) {
-    const double chi = attnres_bwd_contract::chain(size_, a_.numerics);
+    const double chi = attnres_gradients::chain(size_.queries, a_.numerics);
     dispatch(a_.given->spec.dtype, [&](auto type) {
       const auto* from = a_.given->as<const typename decltype(type)::type>();
       for (std::int64_t n = 0; n < size_.sources; ++n) {
@@ -169,35 +145,8 @@ class Worker {
   Row d_lse_;              // (Q)
   Coefficients found_, typical_;
   std::vector<double> block_;
-  Sums sums_;
+  WeightSums sums_;
 };
-
-// X with its bound becomes weights⊙X.
-Expected weight_gradient(const char* name, const Arguments& a, const Sums& sums, bool random_signs,
-                         const std::vector<float>& weights) {
-  const double u = unit_roundoff(a.numerics.accumulate), height = a.numerics.batch_height;
-  const double deviations = a.numerics.truncates_mix ? 12 * height : 18 * std::sqrt(height);
-  const auto terms = static_cast<double>(a.size.sources) * static_cast<double>(a.size.tokens);
-  const double up = rounding(a.numerics.partials);
-  const double lost = static_cast<double>(a.size.tokens) * half_subnormal(a.numerics.partials);
-  Expected expected(name, a.size.queries * a.size.dim);
-  for (std::int64_t q = 0; q < a.size.queries; ++q) {
-    for (std::int64_t d = 0; d < a.size.dim; ++d) {
-      const double x = sums(0, q, d), m = sums(3, q, d);
-      double local = sums(1, q, d), added = height * m;
-      if (random_signs) {
-        local = std::min(local, 6 * std::sqrt(sums(2, q, d)));
-        added = std::min(added, deviations * std::sqrt(sums(4, q, d)));
-      }
-      const double bound = local + u * added + up * m + lost + terms * kUnderflow;
-      const auto at = static_cast<std::size_t>(q * a.size.dim + d);
-      const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[at]);
-      expected.value[at] = weight * x;
-      expected.bound[at] = std::abs(weight) * (bound + 2 * u * std::abs(x)) + kUnderflow;
-    }
-  }
-  return expected;
-}
 
 std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
                                 const Numerics& numerics) {
@@ -217,7 +166,7 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
 
   std::vector<Expected> expected;
   expected.emplace_back("dV", size.sources * size.tokens * size.dim);
-  Sums sums(size);
+  WeightSums sums(size.queries, size.dim);
   dispatch(arguments.v.spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     // Made before the threads start, which must not throw.
@@ -235,21 +184,17 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
   const Family* const family = op_of(problem).find_family(problem.family);
   const bool random_signs = family && family->random_signs;
   const TensorView* const g = inputs.find("g");
-  expected.push_back(weight_gradient("dw", arguments, sums, random_signs,
-                                     g ? load_floats(*g) : std::vector<float>{}));
+  const Summed summed = {size.tokens, size.tokens * size.sources};
+  expected.push_back(sums.gradient("dw", summed, numerics, random_signs,
+                                   g ? load_floats(*g) : std::vector<float>{}));
   if (g)
     expected.push_back(
-        weight_gradient("dg", arguments, sums, random_signs, load_floats(inputs["w"])));
+        sums.gradient("dg", summed, numerics, random_signs, load_floats(inputs["w"])));
   return expected;
 }
 
 Cost cost(const Problem& problem) {
-  Cost cost;
-  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
-    const auto bytes = static_cast<double>(spec.bytes());
-    if (spec.role != Role::out) cost.bytes_read += bytes;
-    if (spec.role != Role::in) cost.bytes_written += bytes;
-  }
+  Cost cost = least_traffic(op_of(problem), problem);
   const Size size(problem);
   const double rows = static_cast<double>(size.sources) * static_cast<double>(size.tokens);
   // Each element of V: squared and added, and once in dV; for each query in l, a, X and, with those

@@ -5,16 +5,8 @@
 
 namespace assay::attnres_bwd_contract {
 
-using attnres_numerics::half_subnormal;
+using attnres_gradients::KeyCoefficients;
 using attnres_numerics::kUnderflow;
-using attnres_numerics::rounding;
-
-double chain(const Size& size, const Numerics& numerics) {
-  const auto queries = static_cast<double>(size.queries);
-  const double n =
-      ((numerics.truncates_mix ? 6 : 3) * queries + 8) * unit_roundoff(numerics.accumulate);
-  return n / (1 - n);
-}
 
 Coefficients::Coefficients(const Size& size)
     : alpha(size.queries, size.sources),
@@ -30,24 +22,15 @@ Coefficients::Coefficients(const Size& size)
 
 void Coefficients::find(const Numerics& declared, double eps, const TokenProducts& products,
                         Roundings roundings) {
-  const auto count = [&](double n) {
-    return roundings == Roundings::worst || declared.truncates_mix ? n
-                                                                   : std::min(n, 4 + std::sqrt(n));
-  };
+  const auto count = [&](double n) { return attnres_gradients::counted(n, declared, roundings); };
   Numerics numerics = declared;
   numerics.summation_height = count(declared.summation_height);
   const double u = unit_roundoff(numerics.accumulate), g = u * numerics.summation_height,
-               rho = g / 2 + 4 * u, chi = chain(size_, numerics);
-  const double uc = rounding(numerics.weights), lost_c = half_subnormal(numerics.weights),
-               up = rounding(numerics.probabilities),
-               lost_p = half_subnormal(numerics.probabilities);
+               chi = attnres_gradients::chain(size_.queries, numerics);
   const auto sources = static_cast<double>(size_.sources), dim = static_cast<double>(size_.dim);
   const double omega = count(sources + 8 + numerics.rescales + 4 * std::log(sources)) * u;
   const double mix =
       count((numerics.truncates_mix ? 3 : 2) * sources + 8 + 2 * numerics.rescales) * u;
-  const auto rounded = [&](const Row& size, const Row& error) -> Row {
-    return error + up * (size + error) + lost_p;
-  };
   const Row r = (products.square / dim + eps).sqrt().inverse();
   p.setZero();
   p_rate.setZero();
@@ -85,25 +68,19 @@ void Coefficients::find(const Numerics& declared, double eps, const TokenProduct
                          kUnderflow * (1 + z.abs() + z_error);
 
     // Coefficients of dO, c and v.
-    const Row c_part = ds * r, v_part = c_part * l * r / dim;
-    const Row alpha_error = rounded(share, share * f + kUnderflow);
-    const Row k_error = rounded(c_part.abs(), (ds.abs() + ds_error) * r * (1 + rho) * (1 + 2 * u) -
-                                                  c_part.abs() + kUnderflow * (1 + r));
-    const Row p_error =
-        rounded(v_part.abs(), ((ds.abs() + ds_error) * (l.abs() * (1 + 2 * u) + l_error) *
-                                   ((1 + rho) * (1 + rho) * (1 + 6 * u)) -
-                               (ds * l).abs()) *
-                                      r.square() / dim +
-                                  kUnderflow * (1 + ds.abs()) * (1 + l.abs()) * (1 + r).square());
+    const Row alpha_error =
+        attnres_gradients::coefficient_error(numerics, share, share * f + kUnderflow);
+    const KeyCoefficients keys =
+        attnres_gradients::key_coefficients(numerics, chi, dim, r, l, l_error, ds, ds_error);
     alpha.row(q) = share;
     alpha_rate.row(q) = alpha_error + chi * (share + alpha_error);
-    k.row(q) = c_part;
-    k_rate.row(q) = (c_part.abs() + k_error) * (1 + 2 * u + uc) * (1 + chi) - c_part.abs();
-    p += v_part;
-    p_rate += (v_part.abs() + p_error) * (1 + chi) - v_part.abs();
-    floor += (c_part.abs() + k_error) * ((1 + chi) * lost_c);
-    x_rate.row(q) = k_error;
-    x_size.row(q) = c_part.abs() + k_error;
+    k.row(q) = keys.k;
+    k_rate.row(q) = keys.k_rate;
+    p += keys.p;
+    p_rate += keys.p_rate;
+    floor += keys.floor;
+    x_rate.row(q) = keys.k_error;
+    x_size.row(q) = keys.k.abs() + keys.k_error;
   }
 }
 

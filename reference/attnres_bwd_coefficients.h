@@ -6,12 +6,14 @@
 #include <cstdint>
 
 #include "reference/attnres_bwd_contract.h"
-#include "reference/attnres_logits.h"
+#include "reference/attnres_gradients.h"
+#include "reference/attnres_weight_gradient.h"
 
 namespace assay::attnres_bwd_contract {
 
+using attnres_gradients::Roundings;
+using attnres_gradients::Table;
 using attnres_numerics::Row;
-using Table = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // Sums over D of one token. Rows [0, Q) are those of c, the others of dO.
 struct TokenProducts {
@@ -20,13 +22,6 @@ struct TokenProducts {
   const Table& abs_dot;  // (2Q, N), of the magnitudes
   const Row& d_lse;      // (Q)
 };
-
-// How many of n roundings add up: all of them, or, typically, min(n, 4 + √n). (Those that cut off
-// all do: where the mix truncates, typical is the worst.)
-enum class Roundings : std::uint8_t { worst, typical };
-
-// χ: relative error of a sum of 3Q terms in dV.
-double chain(const Size& size, const Numerics& numerics);
 
 // Written anew for each token. The tables are (Q, N), of row-major storage; rows have one value a
 // source. The names are those of loops::Coefficients.

@@ -41,22 +41,9 @@ struct Kernel {
   Bug bug = Bug::none;
 };
 
-inline float rounded(DType dtype, float x) {
-  return dispatch(dtype, [&](auto type) -> float {
-    return to_float(round_to<typename decltype(type)::type>(x));
-  });
-}
-
-using Floats = std::vector<float>;
-
-template <class F>
-float total(std::int64_t n, std::int64_t lanes, const F& f) {
-  Floats sums(static_cast<std::size_t>(lanes));
-  for (std::int64_t i = 0; i < n; ++i) sums[static_cast<std::size_t>(i % lanes)] += f(i);
-  for (std::size_t width = sums.size() / 2; width > 0; width /= 2)
-    for (std::size_t i = 0; i < width; ++i) sums[i] += sums[i + width];
-  return sums[0];
-}
+using contract_testing::Floats;
+using contract_testing::rounded;
+using contract_testing::total;
 
 inline float dot(const float* a, const float* b, std::int64_t n, std::int64_t lanes) {
   return total(n, lanes, [&](std::int64_t i) { return a[i] * b[i]; });

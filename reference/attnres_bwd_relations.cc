@@ -10,25 +10,6 @@
 namespace assay::attnres_bwd_contract {
 namespace {
 
-// What a relation does not change is copied to the derived inputs by itself.
-void copy_all(const Tensors& from, const Tensors& to) {
-  for (const TensorView& tensor : to) copy(from, to, tensor.spec.name.c_str());
-}
-
-// Row i of the derived tensor, of `width` elements, is row source(i) of the original.
-template <class Source>
-void gather(const TensorView& from, const TensorView& to, std::int64_t width,
-            const Source& source) {
-  const auto bytes = static_cast<std::size_t>(width) * size_of(to.spec.dtype);
-  for (std::int64_t i = 0; i < to.spec.elements() / width; ++i)
-    std::memcpy(to.as<std::byte>() + static_cast<std::size_t>(i) * bytes,
-                from.as<std::byte>() + static_cast<std::size_t>(source(i)) * bytes, bytes);
-}
-
-void multiply_if_there(const Tensors& from, const Tensors& to, const char* name, double factor) {
-  if (const TensorView* tensor = from.find(name)) multiply(*tensor, to[name], factor);
-}
-
 Expected gather(const Expected& from, std::int64_t size, std::int64_t width, const auto& source) {
   Expected result(from.output, size);
   for (std::int64_t i = 0; i < size; ++i) {
@@ -62,7 +43,7 @@ Relation permute_sources() {
                 copy_all(original, derived);
                 for (const char* name : {"V", "dV"})
                   if (original.find(name))
-                    gather(original[name], derived[name], size.dim, source(size));
+                    gather_rows(original[name], derived[name], size.dim, source(size));
               },
           .expected =
               [=](const Problem& p, std::vector<Expected>& expected) {
@@ -85,8 +66,8 @@ Relation reverse_tokens() {
                 };
                 for (const char* name : {"V", "dO", "dV", "dLSE"})
                   if (original.find(name))
-                    gather(original[name], derived[name],
-                           std::strcmp(name, "dLSE") == 0 ? 1 : size.dim, mirrored);
+                    gather_rows(original[name], derived[name],
+                                std::strcmp(name, "dLSE") == 0 ? 1 : size.dim, mirrored);
               },
           .expected =
               [](const Problem& p, std::vector<Expected>& expected) {
@@ -114,37 +95,31 @@ Relation scale_cotangents() {
 // ds grows with V, r shrinks.
 Relation scale_values() {
   constexpr double kScale = 64;
-  return {.name = "scale_values",
-          .meaning = "V 2^6, dLSE 2^6 and eps 4^6 leave dV and scale dw and dg by 2^6",
-          .applies =
-              [](const Problem& p) {
-                // |v| < 32 √eps in the family below.
-                const double largest = 32 * kScale * std::sqrt(p.real("eps"));
-                if (p.dtype_of("V") == DType::f16 && largest > 65504) return false;
-                for (const char* output : {"dw", "dg"})
-                  if (p.dtype_of(output) == DType::f16) return false;
-                return largest > 0 && largest < 0x1p30;
-              },
-          .families = {"tiny"},
-          .problem =
-              [](const Problem& p) {
-                Problem derived = p;
-                for (Problem::Option& option : derived.options)
-                  if (option.name == "eps")
-                    option = {"eps", p.real("eps") * kScale * kScale, false};
-                return derived;
-              },
-          .inputs =
-              [](const Problem&, const Tensors& original, const Tensors& derived) {
-                copy_all(original, derived);
-                for (const char* name : {"V", "dLSE"})
-                  multiply_if_there(original, derived, name, kScale);
-              },
-          .expected =
-              [](const Problem&, std::vector<Expected>& expected) {
-                for (std::size_t i = 1; i < expected.size(); ++i)
-                  scale(expected[i], kScale, kScale);
-              }};
+  return {
+      .name = "scale_values",
+      .meaning = "V 2^6, dLSE 2^6 and eps 4^6 leave dV and scale dw and dg by 2^6",
+      .applies =
+          [](const Problem& p) {
+            // |v| < 32 √eps in the family below.
+            const double largest = 32 * kScale * std::sqrt(p.real("eps"));
+            if (p.dtype_of("V") == DType::f16 && largest > 65504) return false;
+            for (const char* output : {"dw", "dg"})
+              if (p.dtype_of(output) == DType::f16) return false;
+            return largest > 0 && largest < 0x1p30;
+          },
+      .families = {"tiny"},
+      .problem =
+          [](const Problem& p) { return with_option(p, "eps", p.real("eps") * kScale * kScale); },
+      .inputs =
+          [](const Problem&, const Tensors& original, const Tensors& derived) {
+            copy_all(original, derived);
+            for (const char* name : {"V", "dLSE"})
+              multiply_if_there(original, derived, name, kScale);
+          },
+      .expected =
+          [](const Problem&, std::vector<Expected>& expected) {
+            for (std::size_t i = 1; i < expected.size(); ++i) scale(expected[i], kScale, kScale);
+          }};
 }
 
 Relation flip_sign() {
@@ -164,45 +139,40 @@ Relation flip_sign() {
 
 // Twice the queries, and a chain of n' = 6Q + 8 <= 2n roundings: four times the bound of dV.
 Relation duplicate_queries() {
-  return {.name = "duplicate_queries",
-          .meaning = "every query twice (and the given dV doubled): twice dV, each dw and dg twice",
-          .problem = [](const Problem& p) { return with_dim(p, "Q", 2 * p.dim("Q")); },
-          .inputs =
-              [](const Problem& p, const Tensors& original, const Tensors& derived) {
-                const Size size(p);
-                const auto again = [](std::int64_t rows) {
-                  return [rows](std::int64_t i) { return i % rows; };
-                };
-                for (const char* name : {"w", "g"})
-                  if (original.find(name))
-                    gather(original[name], derived[name], size.dim, again(size.queries));
-                gather(original["dO"], derived["dO"], size.dim, again(size.queries * size.tokens));
-                if (original.find("dLSE"))
-                  gather(original["dLSE"], derived["dLSE"], 1, again(size.queries * size.tokens));
-                copy(original, derived, "V");
-                multiply_if_there(original, derived, "dV", 2);
-              },
-          .expected =
-              [](const Problem& p, std::vector<Expected>& expected) {
-                const Size size(p);
-                scale(expected[0], 2, 4);
-                for (std::size_t i = 1; i < expected.size(); ++i)
-                  expected[i] = gather(expected[i], 2 * expected[i].size, size.dim,
-                                       [&](std::int64_t row) { return row % size.queries; });
-              }};
+  return {
+      .name = "duplicate_queries",
+      .meaning = "every query twice (and the given dV doubled): twice dV, each dw and dg twice",
+      .problem = [](const Problem& p) { return with_dim(p, "Q", 2 * p.dim("Q")); },
+      .inputs =
+          [](const Problem& p, const Tensors& original, const Tensors& derived) {
+            const Size size(p);
+            const auto again = [](std::int64_t rows) {
+              return [rows](std::int64_t i) { return i % rows; };
+            };
+            for (const char* name : {"w", "g"})
+              if (original.find(name))
+                gather_rows(original[name], derived[name], size.dim, again(size.queries));
+            gather_rows(original["dO"], derived["dO"], size.dim, again(size.queries * size.tokens));
+            if (original.find("dLSE"))
+              gather_rows(original["dLSE"], derived["dLSE"], 1, again(size.queries * size.tokens));
+            copy(original, derived, "V");
+            multiply_if_there(original, derived, "dV", 2);
+          },
+      .expected =
+          [](const Problem& p, std::vector<Expected>& expected) {
+            const Size size(p);
+            scale(expected[0], 2, 4);
+            for (std::size_t i = 1; i < expected.size(); ++i)
+              expected[i] = gather(expected[i], 2 * expected[i].size, size.dim,
+                                   [&](std::int64_t row) { return row % size.queries; });
+          }};
 }
 
 Relation add_to_zeros() {
   return {.name = "add_to_zeros",
           .meaning = "what is added to a dV of zeros is what would be written",
           .applies = [](const Problem& p) { return !p.flag("accumulate"); },
-          .problem =
-              [](const Problem& p) {
-                Problem derived = p;
-                for (Problem::Option& option : derived.options)
-                  if (option.name == "accumulate") option = {"accumulate", true, false};
-                return derived;
-              },
+          .problem = [](const Problem& p) { return with_option(p, "accumulate", true); },
           .inputs =
               [](const Problem&, const Tensors& original, const Tensors& derived) {
                 copy_all(original, derived);

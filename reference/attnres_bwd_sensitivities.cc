@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reference/attnres_bias.h"
 #include "reference/attnres_bwd.h"
 #include "reference/attnres_bwd_coefficients.h"
 #include "reference/attnres_bwd_contract.h"
@@ -29,12 +30,12 @@
 namespace assay::attnres_bwd_contract {
 namespace {
 
+using attnres_bias::Values;
+using attnres_bias::weighted;
+
 enum Factor : std::uint8_t { kLogits, kEps, kDelta, kProjection, kWhole, kFactors };
-constexpr const char* kNames[kFactors] = {"scale of the logits", "eps", "delta", "projection term",
-                                          "scale"};
 using Scalar = Dual<kWhole>;  // by the factors inside
 using DualMatrix = RowMatrix<Scalar>;
-using Values = std::vector<double>;
 
 // The inputs of a problem in fp64.
 class Loaded {
@@ -99,16 +100,10 @@ double partial(const Scalar& x, int factor) {
   return factor == kWhole ? x.value : x.partials[static_cast<std::size_t>(factor)];
 }
 
-double product(const Values& a, const Values& b) {
-  double total = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) total += a[i] * b[i];
-  return total;
-}
-
 // For each factor, what independent errors of the tokens may do to its estimate from dw.
 std::vector<double> scattered(const Loaded& in, const Numerics& numerics,
                               const std::vector<Values>& x) {
-  std::vector<double> sums(kFactors), squares(kFactors);
+  attnres_bias::Scatter scatter(kFactors);
   Coefficients found(in.size);
   for (std::int64_t t = 0; t < in.size.tokens; ++t) {
     const RowMatrix<double> v = in.v(t);
@@ -120,29 +115,10 @@ std::vector<double> scattered(const Loaded& in, const Numerics& numerics,
     found.find(numerics, in.eps, {square, dot, abs_dot, d_lse}, Roundings::typical);
     for (std::size_t factor = 0; factor < kFactors; ++factor) {
       const Eigen::Map<const RowMatrix<double>> s(x[factor].data(), in.size.queries, in.size.dim);
-      const double moved = (found.x_rate * (s * v.transpose()).array().abs()).sum();
-      sums[factor] += moved;
-      squares[factor] += moved * moved;
+      scatter.add(factor, (found.x_rate * (s * v.transpose()).array().abs()).sum());
     }
   }
-  for (std::size_t factor = 0; factor < kFactors; ++factor) {
-    const double square = product(x[factor], x[factor]);
-    sums[factor] = square > 0 ? std::min(sums[factor], 6 * std::sqrt(squares[factor])) / square : 0;
-  }
-  return sums;
-}
-
-// One output's sensitivities, with what each allowance has of the others.
-void add(std::vector<Sensitivity>& all, const char* output, const std::vector<Values>& values,
-         const double* allowances, const std::vector<double>& scatter) {
-  for (std::size_t i = 0; i < kFactors; ++i) {
-    const double square = product(values[i], values[i]);
-    if (!(square > 0)) continue;
-    double allowance = scatter[i];
-    for (std::size_t j = 0; j < kFactors; ++j)
-      allowance += allowances[j] * std::abs(product(values[i], values[j])) / square;
-    if (std::isfinite(allowance)) all.push_back({kNames[i], output, allowance, values[i]});
-  }
+  return scatter.of(x);
 }
 
 }  // namespace
@@ -178,21 +154,18 @@ std::vector<Sensitivity> sensitivities(const Problem& problem, const Tensors& in
                delta = g + (cut * 3 * sources + 16 + 3 * rescales) * u,
                projection = 2 * g + 24 * u + uc + up,
                rest = g + (cut * 2 * sources + 16 + 2 * rescales) * u + up;
-  const double of_values[kFactors] = {logits, eps, delta, projection,
-                                      rest + cut * 3 * queries * u + uc};
-  const double of_weights[kFactors] = {logits, eps, delta, projection,
-                                       rest + cut * numerics.batch_height * u + upart};
+  const std::vector<const char*> names = {"scale of the logits", "eps", "delta", "projection term",
+                                          "scale"};
+  const std::vector<double> of_values = {logits, eps, delta, projection,
+                                         rest + cut * 3 * queries * u + uc};
+  const std::vector<double> of_weights = {logits, eps, delta, projection,
+                                          rest + cut * numerics.batch_height * u + upart};
   std::vector<Sensitivity> all;
-  add(all, "dV", values, of_values, std::vector<double>(kFactors));
+  attnres_bias::add_sensitivities(all, "dV", names, values, of_values, {});
   const std::vector<double> scatter = scattered(in, numerics, x);
-  const auto weighted = [&](const std::vector<float>& weights) {
-    std::vector<Values> result = x;
-    for (Values& of_factor : result)
-      for (std::size_t i = 0; i < of_factor.size(); ++i) of_factor[i] *= weights[i];
-    return result;
-  };
-  add(all, "dw", weighted(in.gains), of_weights, scatter);
-  if (inputs.find("g")) add(all, "dg", weighted(in.weights), of_weights, scatter);
+  attnres_bias::add_sensitivities(all, "dw", names, weighted(x, in.gains), of_weights, scatter);
+  if (inputs.find("g"))
+    attnres_bias::add_sensitivities(all, "dg", names, weighted(x, in.weights), of_weights, scatter);
   return all;
 }
 

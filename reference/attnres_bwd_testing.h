@@ -2,46 +2,22 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "harness/core/registry.h"
 #include "reference/attnres_bwd.h"
-#include "reference/families.h"
+#include "reference/op_data.h"
 
 namespace assay::attnres_bwd_testing {
 
-// A problem and its inputs, zero until filled.
-class Data {
+class Data : public contract_testing::OpData {
  public:
-  explicit Data(Problem of) : problem(std::move(of)) {
-    for (const TensorSpec& spec : tensor_specs(op(), problem)) {
-      if (spec.role == Role::out) continue;
-      memory_.emplace_back(static_cast<std::size_t>(spec.bytes()));
-      inputs.add({spec, memory_.back().data()});
-    }
-  }
-  Data(const Data&) = delete;
-  Data& operator=(const Data&) = delete;
+  using OpData::OpData;
 
   static const Op& op() { return *find_op("attnres_bwd"); }
-  std::int64_t dim(const char* name) const { return problem.dim(name); }
-
-  // What the harness does: the problem knows its family.
   Data& fill(const std::string& family, std::uint64_t seed = 1) {
-    const Family* found = op().find_family(family);
-    if (!found) throw std::out_of_range("attnres_bwd has no input family " + family);
-    found->fill(problem, seed, inputs);
-    problem.family = family;
+    OpData::fill(family, seed);
     return *this;
-  }
-  bool applies(const Family& family) const {
-    return !family.inapplicable || family.inapplicable(problem).empty();
-  }
-  std::vector<Expected> reference(const Numerics& numerics = {}) const {
-    return op().reference(problem, inputs, numerics);
   }
 
   // The tensor's values; those of an absent g are ones, others zeros.
@@ -77,12 +53,6 @@ class Data {
     return attnres_bwd_token<double>(token("V", t), c(), token("dO", t),
                                      token("dLSE", t).col(0).array(), problem.real("eps"));
   }
-
-  Problem problem;
-  Tensors inputs;
-
- private:
-  std::vector<std::vector<unsigned char>> memory_;
 };
 
 }  // namespace assay::attnres_bwd_testing

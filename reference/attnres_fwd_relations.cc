@@ -61,12 +61,7 @@ Relation scale_values() {
           },
       .families = {"tiny"},
       .problem =
-          [](const Problem& p) {
-            Problem derived = p;
-            for (Problem::Option& option : derived.options)
-              if (option.name == "eps") option = {"eps", p.real("eps") * kScale2 * kScale2, false};
-            return derived;
-          },
+          [](const Problem& p) { return with_option(p, "eps", p.real("eps") * kScale2 * kScale2); },
       .inputs =
           [](const Problem&, const Tensors& original, const Tensors& derived) {
             copy(original, derived, "w");

@@ -12,6 +12,7 @@
 #include "harness/core/registry.h"
 #include "reference/attnres_fwd_loops.h"
 #include "reference/attnres_merge_fwd_contract.h"
+#include "reference/attnres_merge_odds.h"
 #include "reference/attnres_numerics.h"
 
 namespace assay {
@@ -163,25 +164,14 @@ class Worker {
 
   // LSE with its bound, and what H is made from.
   Mixture weigh(std::int64_t token, double l1, double square, double dot, double abs_dot) {
-    const double u = unit_roundoff(numerics_.accumulate), g = u * numerics_.summation_height;
-    const double uc = rounding(numerics_.weights), up = rounding(numerics_.probabilities);
-    const auto dim = static_cast<double>(size_.dim);
-    const double r = 1 / std::sqrt(square / dim + eps_), l = r * dot, x = l - l1;
-    // Beyond e^700 nothing is bounded any more, and infinities times weights of 0 would be NaN.
-    const double error =
-        std::min(700.0, (g + uc + g * uc) * r * abs_dot +
-                            half_subnormal(numerics_.weights) * r * std::sqrt(dim * square) +
-                            std::abs(l) * (g / 2 + 4 * u) +
-                            2 * u * (std::abs(l) + std::abs(l1) + std::abs(x)) + 8 * u);
-    // Each of the two weights without cancellation.
-    const double odds = std::exp(-std::abs(x)), larger = 1 / (1 + odds), smaller = odds * larger;
-    const double beta = x >= 0 ? larger : x < 0 ? smaller : x, rest = x >= 0 ? smaller : larger;
-    const double up_by = std::expm1(error), down_by = -std::expm1(-error);
+    const double u = unit_roundoff(numerics_.accumulate), up = rounding(numerics_.probabilities);
+    const attnres_merge_numerics::Odds odds = attnres_merge_numerics::odds(
+        numerics_, eps_, static_cast<double>(size_.dim), {square, dot, abs_dot}, l1);
+    const double beta = odds.beta, rest = odds.rest, x = odds.x;
     Mixture m{};
     m.beta = beta;
     m.rest = rest;
-    m.kappa = beta * rest *
-              std::max(up_by / (1 + beta * up_by), down_by / (rest + beta * std::exp(-error)));
+    m.kappa = odds.kappa;
     m.mix = 8 * u;
     m.rounds = numerics_.probabilities != DType::f32;
     if (m.rounds) {
@@ -189,11 +179,12 @@ class Worker {
       m.rho_o = up * (rest + m.kappa) + half_subnormal(numerics_.probabilities);
       m.rho = std::min(m.rho_p + m.rho_o, 0.5);  // at 1 a bound is no longer finite
     }
-    const double lse = std::max(l, l1) + std::log1p(odds);
+    const double lse = std::max(odds.logit, l1) + std::log1p(std::exp(-std::abs(x)));
     const auto at = static_cast<std::size_t>(token);
     lse_.value[at] = x == x ? lse : x;
-    lse_.bound[at] = std::log1p(beta * up_by + rest * std::expm1(4 * u * std::abs(l1))) +
-                     (6 + std::abs(lse)) * u - std::log1p(-m.rho);
+    lse_.bound[at] =
+        std::log1p(beta * std::expm1(odds.error) + rest * std::expm1(4 * u * std::abs(l1))) +
+        (6 + std::abs(lse)) * u - std::log1p(-m.rho);
     return m;
   }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/core/op.h"
+#include "reference/attnres_inputs.h"
 
 namespace assay::attnres_merge_contract {
 
@@ -25,6 +26,15 @@ std::vector<double> folded_weights(const Tensors& inputs);
 void load_row(const Tensors& inputs, std::int64_t token, std::int64_t dim, double* row,
               double* sum);
 
+// How far apart the families push values and weights.
+struct Extremes {
+  int edge = attnres_inputs::kEdge;  // largest and least values are 2^±edge, where they aren't f16
+  // |l - L1| in the tokens of `far` of which one side alone counts: from here to `reach` more.
+  double far = 15, reach = 100;
+};
+
+// Those that are nothing but a way to fill P, w, g, O1, L1 and U; attnres_merge_bwd has them, too.
+std::vector<Family> common_families(const Extremes& extremes);
 std::vector<Family> families();
 Family exact_family();
 std::vector<Relation> relations();

@@ -167,9 +167,10 @@ void fill_large_logits(const Problem& problem, std::uint64_t seed, const Tensors
   set_moderate_odds(problem, seed, inputs, 3);
 }
 
-// By turns β within 1e-6 of 1, β below 1e-6, and β = 2^-k e^±1/2 beside a P of about 2^k, where H
+// By turns β within e^-far of 1, β below that, and β = 2^-k e^±1/2 beside a P of about 2^k, where H
 // is made of both alike. k up to 24, in f16 12.
-void fill_far(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+void fill_far(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
+              const Extremes& extremes) {
   const RandomSequence targets{seed, kTarget};
   const int most = problem.dtype_of("P") == DType::f16 ? 12 : 24;
   const auto octaves = [&](std::int64_t t) {
@@ -184,7 +185,7 @@ void fill_far(const Problem& problem, std::uint64_t seed, const Tensors& inputs)
   set_odds(problem, inputs, [&](std::int64_t t) {
     const double at = uniform(targets, t);
     if (t % 3 == 2) return -0.6931471805599453 * octaves(t) + at - 0.5;
-    return (t % 3 == 0 ? 1 : -1) * (15 + 100 * at);
+    return (t % 3 == 0 ? 1 : -1) * (extremes.far + extremes.reach * at);
   });
 }
 
@@ -219,14 +220,15 @@ void fill_cancellation(const Problem& problem, std::uint64_t seed, const Tensors
 
 // As the tokens of attnres_fwd: P and O1 both at the top of their dtype, both at the bottom, or one
 // at each.
-void fill_dtype_edge(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+void fill_dtype_edge(const Problem& problem, std::uint64_t seed, const Tensors& inputs,
+                     const Extremes& extremes) {
   const std::int64_t dim = problem.dim("D");
   const auto fill = [&](const char* name, std::uint64_t stream, bool is_first) {
     const TensorView& tensor = inputs[name];
     fill_edited(tensor, {seed, stream}, [&, is_first](std::int64_t t, float* values) {
       // Of a logit of 1e-15 LSE says little: few tokens have one.
       const bool to_top = t % 4 == 1 ? false : t % 4 == 2 ? is_first : true;
-      move_to_edge(values, dim, tensor.spec.dtype, to_top);
+      move_to_edge(values, dim, tensor.spec.dtype, to_top, extremes.edge);
     });
   };
   fill("P", kV, true);
@@ -332,7 +334,12 @@ std::string one_token(const Problem& problem) {
 
 }  // namespace
 
-std::vector<Family> families() {
+std::vector<Family> common_families(const Extremes& extremes) {
+  const auto with_extremes = [extremes](const auto& fill) {
+    return [extremes, fill](const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+      fill(problem, seed, inputs, extremes);
+    };
+  };
   return {
       gaussian_family(fill_all_gaussian),
       spread_family(fill_spread),
@@ -348,12 +355,12 @@ std::vector<Family> families() {
       {"large_logits", "logits of 110 to 200 or -110 to -200, L1 beside them: exp leaves fp32",
        fill_large_logits, steered_inapplicable},
       {"far", "L1 far from l: one side alone counts, unless P is as large as its weight is small",
-       fill_far},
+       with_extremes(fill_far)},
       {"near_ties", "L1 equal to l but for 2^-20 to 2^-4, at 18, 3 and -18", fill_near_ties,
        steered_inapplicable},
       {"cancellation", "O1 = -P but for a 16th, and almost equal weights", fill_cancellation},
       {"dtype_edge", "values at the top and the bottom of the dtype, as far as fp32 has |P|²",
-       fill_dtype_edge},
+       with_extremes(fill_dtype_edge)},
       {"identical", "O1 = P: the weights do not matter", fill_identical},
       {"zeros", "tokens whose P, O1 or both are zero", fill_zeros,
        [](const Problem& p) -> std::string {
@@ -379,8 +386,13 @@ std::vector<Family> families() {
        .meaning = "gaussian, 32 bytes between one row of a tensor and the next",
        .fill = fill_all_gaussian,
        .layout = Layout::padded},
-      exact_family(),
   };
+}
+
+std::vector<Family> families() {
+  std::vector<Family> all = common_families({});
+  all.push_back(exact_family());
+  return all;
 }
 
 }  // namespace assay::attnres_merge_contract

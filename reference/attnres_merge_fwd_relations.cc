@@ -54,40 +54,34 @@ Relation reverse_tokens() {
 constexpr double kScale = 64;
 
 Relation scale_values() {
-  return {.name = "scale_values",
-          .meaning = "P, U and O1 2^6 and eps 4^6 scale H and P by 2^6",
-          .applies =
-              [](const Problem& p) {
-                // What U has below f16's least subnormal, a scaled sum would round elsewhere.
-                if (p.has("U") && p.dtype_of("P") == DType::f16 && p.dtype_of("U") != DType::f16)
-                  return false;
-                // |P| < 32 √eps in the families below.
-                const double largest = 32 * kScale * std::sqrt(p.real("eps"));
-                for (const char* tensor : {"P", "U", "O1", "H"})
-                  if (p.dtype_of(tensor) == DType::f16 && largest > 65504) return false;
-                return largest > 0 && largest < 0x1p50;
-              },
-          .families = {"tiny"},
-          .problem =
-              [](const Problem& p) {
-                Problem derived = p;
-                for (Problem::Option& option : derived.options)
-                  if (option.name == "eps")
-                    option = {"eps", p.real("eps") * kScale * kScale, false};
-                return derived;
-              },
-          .inputs =
-              [](const Problem&, const Tensors& original, const Tensors& derived) {
-                copy_others(original, derived, {"P", "O1", "U"},
-                            [](const TensorView& from, const TensorView& to) {
-                              multiply(from, to, kScale);
-                            });
-              },
-          .expected =
-              [](const Problem&, std::vector<Expected>& expected) {
-                for (Expected& output : expected)
-                  if (output.output != "LSE") scale(output, kScale, kScale);
-              }};
+  return {
+      .name = "scale_values",
+      .meaning = "P, U and O1 2^6 and eps 4^6 scale H and P by 2^6",
+      .applies =
+          [](const Problem& p) {
+            // What U has below f16's least subnormal, a scaled sum would round elsewhere.
+            if (p.has("U") && p.dtype_of("P") == DType::f16 && p.dtype_of("U") != DType::f16)
+              return false;
+            // |P| < 32 √eps in the families below.
+            const double largest = 32 * kScale * std::sqrt(p.real("eps"));
+            for (const char* tensor : {"P", "U", "O1", "H"})
+              if (p.dtype_of(tensor) == DType::f16 && largest > 65504) return false;
+            return largest > 0 && largest < 0x1p50;
+          },
+      .families = {"tiny"},
+      .problem =
+          [](const Problem& p) { return with_option(p, "eps", p.real("eps") * kScale * kScale); },
+      .inputs =
+          [](const Problem&, const Tensors& original, const Tensors& derived) {
+            copy_others(
+                original, derived, {"P", "O1", "U"},
+                [](const TensorView& from, const TensorView& to) { multiply(from, to, kScale); });
+          },
+      .expected =
+          [](const Problem&, std::vector<Expected>& expected) {
+            for (Expected& output : expected)
+              if (output.output != "LSE") scale(output, kScale, kScale);
+          }};
 }
 
 Relation flip_sign() {

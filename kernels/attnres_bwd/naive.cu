@@ -2,8 +2,8 @@
 // frameworks run them. V is read 2 + 3Q times. The plainest statement of the op on a GPU, and what
 // `fused` has to beat.
 #include "kernels/attnres_bwd/softmax.h"
-#include "kernels/attnres_bwd/weights.h"
 #include "kernels/attnres_fwd/rows.h"
+#include "kernels/device/weight_gradient.h"
 
 namespace assay::ASSAY_TWIN::attnres_bwd_naive {
 

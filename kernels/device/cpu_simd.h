@@ -156,9 +156,10 @@ ASSAY_INLINE Pair<isa> load(const bf16* p) {
           reinterpret_cast<Floats<isa>>(words & 0xffff0000)};
 }
 
-// The first `count` <= 2W elements; the others are 0.
+// The first `count` elements, up to 2W; the others are 0.
 template <Isa isa, class T>
 ASSAY_INLINE Pair<isa> load_part(const T* p, std::int64_t count) {
+  if (count >= kPair<isa>) return load<isa>(p);
   T whole[kPair<isa>] = {};
   std::memcpy(whole, p, static_cast<std::size_t>(count) * sizeof(T));
   return load<isa>(whole);

@@ -6,15 +6,16 @@
 #include <cmath>
 #include <utility>
 
-#include "harness/core/convert.h"
 #include "harness/core/parallel.h"
 #include "harness/core/variant.h"
+#include "kernels/device/cpu_plain.h"
 
 namespace assay::cpu::attnres_bwd_naive {
 namespace {
 
+using namespace plain;
+
 constexpr std::int64_t kParts = 32;  // of the tokens
-constexpr int kLanes = 64;           // running sums over D
 
 struct Arguments {
   std::int64_t sources, queries, tokens, dim;
@@ -50,32 +51,6 @@ struct Scratch {
     ds = take(a.queries * a.sources);
   }
 };
-
-void load_row(const TensorView& tensor, std::int64_t first, std::int64_t count, float* out) {
-  dispatch(tensor.spec.dtype, [&](auto type) {
-    const auto* from = tensor.as<const typename decltype(type)::type>() + first;
-    for (std::int64_t i = 0; i < count; ++i) out[i] = widen(from[i]);
-  });
-}
-
-void store_row(const TensorView& tensor, std::int64_t first, std::int64_t count, const float* row) {
-  dispatch(tensor.spec.dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    for (std::int64_t i = 0; i < count; ++i) tensor.as<T>()[first + i] = narrow<T>(row[i]);
-  });
-}
-
-float dot(const float* x, const float* y, std::int64_t count) {
-  float sums[kLanes] = {};
-  for (std::int64_t i = 0; i < count; ++i) sums[i % kLanes] += x[i] * y[i];
-  for (int width = kLanes / 2; width > 0; width /= 2)
-    for (int lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
-  return sums[0];
-}
-
-void add_row(float* to, float factor, const float* row, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] += factor * row[i];
-}
 
 // α and ds of one query, from rows of V and dO.
 void score(const Arguments& a, const Scratch& s, std::int64_t q, float d_lse) {
@@ -151,15 +126,8 @@ void launch(const Arguments& a) {
   for (std::int64_t part = 1; part < parts; ++part)
     add_row(first.x, 1, Scratch(a, part).x, weights);
   // dw = g⊙X, dg = w⊙X, through the memory of c.
-  float* const product = a.scratch;
-  const auto multiply = [&](const TensorView& factor, const TensorView& target) {
-    std::fill_n(product, weights, 1.0f);
-    if (factor.data) load_row(factor, 0, weights, product);
-    for (std::int64_t i = 0; i < weights; ++i) product[i] *= first.x[i];
-    store_row(target, 0, weights, product);
-  };
-  multiply(a.g, a.d_weights);
-  if (a.d_gains.data) multiply(a.w, a.d_gains);
+  store_product(a.g, a.d_weights, first.x, weights, a.scratch);
+  if (a.d_gains.data) store_product(a.w, a.d_gains, first.x, weights, a.scratch);
 }
 
 Arguments arguments(const Problem& p, const Buffers& b) {
