@@ -173,6 +173,9 @@ void measure(const Problem& problem, Rotation& rotation, Device& device, Limits&
     result.buffer_sets = cache == "hot" ? 1 : rotation.sets();
     record.measurements.push_back(std::move(result));
   }
+}
+
+void observe(Rotation& rotation, Device& device, const MeasureOptions& options, Record& record) {
   std::vector<std::string> kernels;
   if (options.trace) kernels = trace(rotation, device, record);
   if (!options.counters.empty()) count(rotation, device, split(options.counters), kernels, record);

@@ -26,8 +26,13 @@ std::vector<std::string> split_caches(const std::string& caches);
 // tensor cores, occupancy.
 std::string usual_counters();
 
-// Appends to the record's measurements, counters and notes.
+// Times the case in each cache state. Appends to the record's measurements and notes.
 void measure(const Problem& problem, Rotation& rotation, Device& device, Limits& limits,
              const MeasureOptions& options, Record& record);
+
+// What further launches show: times by the second clock, which it adds to the cold measurement, and
+// counters. They leave no buffers to be judged: the last set that was timed may have been restored
+// for a launch that never came.
+void observe(Rotation& rotation, Device& device, const MeasureOptions& options, Record& record);
 
 }  // namespace assay

@@ -117,6 +117,7 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     measure(job.problem, rotation, *job.device, job.limits ? *job.limits : *own, options.measure,
             record);
     verifier.verify_timed(*rotation.last(), timed, options.seed);
+    observe(rotation, *job.device, options.measure, record);
     verifier.verify_fresh(*rotation.last(), other, options.seed);
     if (const std::string why = wrong_time(job, record); !why.empty())
       verifier.checks().push_back({.kind = "pin_rate", .status = Status::error, .reason = why});
