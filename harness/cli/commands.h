@@ -128,6 +128,7 @@ struct SelftestArguments {
   int seeds = 2;
   double timeout = 1;
   int jobs = 1;
+  bool dtypes_in_turn = false;
   double limit = 0;                // seconds; 0: none
   std::string suite = "selftest";  // for the correct variants
   bool in_process = false;

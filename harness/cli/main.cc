@@ -370,6 +370,8 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 86400.0))
       ->capture_default_str();
+  selftest->add_flag("--dtypes-in-turn", selftest_arguments.dtypes_in_turn,
+                     "liars: each in one dtype for each seed, by turns (default: in all)");
   selftest->add_option("--jobs", selftest_arguments.jobs, "liars: so many cases at a time")
       ->type_name("J")
       ->check(CLI::Range(1, 256))

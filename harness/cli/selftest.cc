@@ -77,6 +77,7 @@ int selftest_liars(const SelftestArguments& arguments) {
     SelftestOptions options;
     options.make_runner = [&] { return make_runner(arguments.in_process); };
     options.jobs = arguments.jobs;
+    options.dtypes_in_turn = arguments.dtypes_in_turn;
     options.limit = arguments.limit;
     options.seeds = arguments.seeds;
     options.run.seed = arguments.seed;

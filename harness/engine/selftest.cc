@@ -113,8 +113,10 @@ class Selftest {
                                 .max_samples = kLiarPatience + 500},
                    .caches = "cold",
                    .trace = false};
-    for (const Problem& problem : problems_of(liar))
-      add_case({&liar.variant, true, problem, run, result_.liars.size() - 1});
+    const std::vector<Problem> problems = problems_of(liar);
+    const std::size_t of = options_.dtypes_in_turn ? problems.size() : 1;
+    for (std::size_t i = 0; i < problems.size(); ++i)
+      add_case({&liar.variant, true, problems[i], run, result_.liars.size() - 1}, of, i % of);
   }
 
   void run() {
@@ -200,9 +202,11 @@ class Selftest {
     Record record{};
   };
 
-  void add_case(Case one) {
+  // With every seed, or with each `of`-th: those of turn `turn`.
+  void add_case(Case one, std::size_t of = 1, std::size_t turn = 0) {
     one.run.seeds = 1;
-    for (int i = 0; i < options_.seeds; ++i, ++one.run.seed) cases_.push_back(one);
+    for (int i = 0; i < options_.seeds; ++i, ++one.run.seed)
+      if (static_cast<std::size_t>(i) % of == turn) cases_.push_back(one);
   }
 
   // The checks that this backend has of those that a liar names.

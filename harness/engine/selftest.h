@@ -19,8 +19,9 @@ namespace assay {
 struct SelftestOptions {
   RunOptions run;  // its seed is the first
   int seeds = 2;
-  double limit = 0;  // seconds after which no case begins; 0: none
-  int jobs = 1;      // cases at a time, each in a runner and thread of its own
+  bool dtypes_in_turn = false;  // a liar runs in one dtype for each seed, not in all
+  double limit = 0;             // seconds after which no case begins; 0: none
+  int jobs = 1;                 // cases at a time, each in a runner and thread of its own
   std::function<std::unique_ptr<Runner>()> make_runner;
   // Before each case, by one thread at a time: how many were begun, of how many.
   std::function<void(const std::string& what, std::size_t begun, std::size_t all)> progress{};
