@@ -1,7 +1,7 @@
 // attnres_bwd/naive: one kernel per step of the formulas, intermediates through memory, as eager
 // frameworks run them. V is read 2 + 3Q times. The plainest statement of the op on a GPU, and what
 // `fused` has to beat.
-#include "kernels/attnres_bwd/softmax.h"
+#include "kernels/attnres_bwd/row_sums.h"
 #include "kernels/attnres_fwd/rows.h"
 #include "kernels/device/weight_gradient.h"
 
@@ -24,20 +24,7 @@ void sum_rows(Arguments a, Sums* sums) {
     const int n = static_cast<int>(qtn % a.sources);
     const std::int64_t t = qtn / a.sources % a.tokens;
     const int q = static_cast<int>(qtn / a.sources / a.tokens);
-    Sums own = {};
-    for_each_part(a, 0, a.dim, [&]<int kCount>(int d, Count<kCount>) {
-      float v[kCount], c[kCount], d_o[kCount];
-      load_part(a.v, a.row(n, t) + d, v);
-      load_part(a.d_o, a.query_row(q, t) + d, d_o);
-      load_weights(a, q, d, c);
-      ASSAY_UNROLL
-      for (int j = 0; j < kCount; ++j) {
-        own.score += c[j] * v[j];
-        own.gain += d_o[j] * v[j];
-        own.square += v[j] * v[j];
-      }
-    });
-    own = {block_sum(own.score), block_sum(own.gain), block_sum(own.square)};
+    const Sums own = row_sums(a, q, n, t);
     if (thread_index() == 0) sums[qtn] = own;
   }
 }

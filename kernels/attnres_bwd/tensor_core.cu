@@ -14,7 +14,7 @@
 #include "kernels/attnres_bwd/softmax.h"
 #include "kernels/attnres_bwd/tiles.h"
 #include "kernels/attnres_bwd/warp_slice.h"
-#include "kernels/attnres_bwd/weights.h"
+#include "kernels/device/weight_gradient.h"
 
 namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core {
 
