@@ -31,6 +31,7 @@ using Tamper = std::function<void(const Buffers&, int run)>;
 Record run_with(const Tamper& tamper, const char* text, bool verify_only = true) {
   Variant variant = correct();
   variant.name = "planted";
+  variant.strided = false;  // bugs are planted at elements of packed tensors
   variant.prepare = [tamper](const Problem& problem, const Buffers& buffers) -> Launch {
     return [launch = correct().prepare(problem, buffers), buffers, tamper,
             run = std::make_shared<int>(0)](Stream stream) {
