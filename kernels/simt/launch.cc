@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 #include <memory>
 #include <numeric>
 #include <thread>
+
+#include <fmt/core.h>
 
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
@@ -93,16 +96,28 @@ Worker& this_worker() {
 
 constexpr int kHangSignal = SIGURG;  // which nobody minds
 
+// An OS thread that runs blocks.
+struct Watchee {
+  pthread_t thread;
+  clockid_t clock;    // its time on a processor
+  double busy_until;  // that time, in seconds, when the launch was last seen to get further
+};
+
 struct Watch {
   std::mutex mutex;
   Launch* launch = nullptr;
-  std::vector<pthread_t> workers;
+  std::vector<Watchee> workers;
   double timeout = 0;
 };
 
 Watch& watch() {
   static auto* instance = new Watch;  // its thread may outlive every static
   return *instance;
+}
+
+std::string hang_of(Block& block) {
+  return fmt::format("no thread got any further for {:.3g} s of processor time; block {}:\n{}",
+                     settings().timeout, block.index(), block.whereabouts());
 }
 
 // On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.
@@ -131,35 +146,52 @@ void on_hang(int, siginfo_t*, void* context) {
   block.thread(thread).operation = "a loop";
   block.thread(thread).place =
       reinterpret_cast<const void*>(at);  // NOLINT(performance-no-int-to-ptr): a register's value
-  block.fail("hang", "no thread got any further for " +
-                         std::to_string(static_cast<int>(settings().timeout)) + " s; block " +
-                         std::to_string(block.index()) + ":\n" + block.whereabouts());
+  block.fail("hang", hang_of(block));
 }
 
+double seconds(clockid_t clock) {
+  timespec now = {};
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+void watch_this_worker() {
+  Watchee self = {pthread_self(), {}, 0};
+  if (pthread_getcpuclockid(self.thread, &self.clock) != 0)
+    throw EnvironmentError("this system has no clock of a thread's processor time");
+  self.busy_until = seconds(self.clock);
+  const std::scoped_lock lock(watch().mutex);
+  watch().workers.push_back(self);
+}
+
+// Idleness is a worker's time on a processor without a step of the launch: neither a stopped
+// debugger counts, nor a machine that is busy with something else, nor addr2line, whose end the
+// report of another finding awaits.
 void watch_launches() {
   Watch& state = watch();
-  const auto tick = std::chrono::milliseconds(50);
   std::uint64_t last = 0;
   std::uint32_t number = 0;
-  double idle = 0;  // seconds; counted by ticks, so that a stopped debugger does not count
   for (;;) {
-    std::this_thread::sleep_for(tick);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const std::scoped_lock lock(state.mutex);
     Launch* launch = state.launch;
     if (launch == nullptr) continue;
     std::uint64_t now = 0;
     for (const Progress& worker : launch->progress) now += worker.steps;
-    if (now != last || launch->number != number) {
-      idle = 0;
-      note_progress();
-    }
+    const bool further = now != last || launch->number != number;
+    if (further) note_progress();
     last = now, number = launch->number;
-    idle += 0.05;
+    double idle = 0;  // of the worker that has spun longest
+    for (Watchee& worker : state.workers) {
+      const double busy = seconds(worker.clock);
+      if (further) worker.busy_until = busy;
+      idle = std::max(idle, busy - worker.busy_until);
+    }
     if (idle < state.timeout) continue;
     if (!launch->hung.exchange(true)) continue;
     // Those that poll notice by themselves; the others a tick later, by force.
     if (launch->stop) continue;
-    for (const pthread_t worker : state.workers) pthread_kill(worker, kHangSignal);
+    for (const Watchee& worker : state.workers) pthread_kill(worker.thread, kHangSignal);
   }
 }
 
@@ -257,10 +289,7 @@ void work(Launch& launch, Progress& progress) {
       }
     }
     if (idle && launch.hung) {
-      launch.report("hang", "no thread got any further for " +
-                                std::to_string(static_cast<int>(settings().timeout)) +
-                                " s; block " + std::to_string(worker.live.front()->index()) +
-                                ":\n" + worker.live.front()->whereabouts());
+      launch.report("hang", hang_of(*worker.live.front()));
     }
     if (idle) sched_yield();
   }
@@ -317,11 +346,8 @@ void launch(const Kernel& kernel, const Shape& shape) {
     const Watched watched(state);
     [[maybe_unused]] const Muted muted;
     parallel_for(workers, 1, [&](std::int64_t worker, std::int64_t) {
-      {
-        const std::scoped_lock lock(watch().mutex);
-        watch().workers.push_back(pthread_self());
-      }
       try {
+        watch_this_worker();
         work(state, state.progress[static_cast<std::size_t>(worker)]);
       } catch (const std::exception& error) {
         state.report("environment", error.what());

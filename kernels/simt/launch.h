@@ -36,7 +36,7 @@ struct Settings {
   DeviceModel device;
   Schedule schedule = Schedule::ascending;
   std::uint64_t seed = 1;   // of random schedules and approximate instructions
-  double timeout = 10;      // seconds without any progress after which a kernel has hung
+  double timeout = 10;      // seconds of processor time without any progress: a kernel has hung
   std::int64_t trace = -1;  // the block whose collectives are printed on stderr, in order; -1: none
 };
 // plain, race or address: what this program was built with.
