@@ -39,8 +39,13 @@ bool is_plumbing(const std::string& line) {
          line.rfind("kernels/simt/executor.h", 0) == 0 || line[0] == '/';
 }
 
+struct Place {
+  std::string text;
+  bool has_lines = false;  // debug information knows it
+};
+
 // addr2line of binutils, which every g++ brings along.
-std::string look_up(const void* address) {
+Place look_up(const void* address) {
   // A return address belongs to the line after the call.
   const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(address) - load_address() - 1;
   char command[96];
@@ -59,12 +64,12 @@ std::string look_up(const void* address) {
         result.empty() ? line : (result.find(" (in ") == std::string::npos ? " (in " : ", ") + line;
   }
   if (result.find(" (in ") != std::string::npos) result += ")";
-  if (!result.empty()) return result;
-  if (!lines.empty() && lines[0][0] != '?') return lines[0];
+  if (!result.empty()) return {result, true};
+  if (!lines.empty() && lines[0][0] != '?') return {lines[0], true};
   std::snprintf(command, sizeof command,
                 "0x%zx in this program (no debug information, or no addr2line)",
                 static_cast<std::size_t>(offset));
-  return command;
+  return {command};
 }
 
 constinit thread_local int naming = 0;
@@ -74,21 +79,28 @@ struct Naming {
   ~Naming() { --naming; }
 };
 
-}  // namespace
-
-bool is_naming_place() { return naming > 0; }
-
-std::string place(const void* address) {
-  if (address == nullptr) return "an unknown place";
+const Place& find_place(const void* address) {
   const Naming here;
   static std::mutex mutex;
-  static std::map<const void*, std::string> known;
+  static std::map<const void*, Place> known;
   const std::scoped_lock lock(mutex);
   const auto [entry, is_new] = known.try_emplace(address);
   if (is_new) entry->second = look_up(address);
   return entry->second;
 }
 
-bool same_lines(const void* a, const void* b) { return place(a) == place(b); }
+}  // namespace
+
+bool is_naming_place() { return naming > 0; }
+
+std::string place(const void* address) {
+  return address == nullptr ? "an unknown place" : find_place(address).text;
+}
+
+bool may_be_same_lines(const void* a, const void* b) {
+  if (a == nullptr || b == nullptr) return a == b;
+  const Place &first = find_place(a), &second = find_place(b);
+  return !first.has_lines || !second.has_lines || first.text == second.text;
+}
 
 }  // namespace assay::executor
