@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <utility>
 
 #include "harness/core/error.h"
 #include "harness/core/host.h"
@@ -104,6 +106,54 @@ std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem, Layou
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+namespace {
+
+// The place of a name in a list of the contract, which is that of a problem, too.
+template <class List>
+std::size_t place_of(const List& list, std::string_view name, const Problem& problem) {
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (list[i].name == name) return i;
+  throw std::out_of_range(problem.op + " has nothing named " + std::string(name));
+}
+
+}  // namespace
+
+Problem default_problem(const Op& op, DType dtype) {
+  Problem problem;
+  problem.op = op.name;
+  problem.dtype = dtype;
+  for (const TensorDeclaration& declared : op.tensors)
+    problem.tensors.push_back(
+        {declared.name, declared.dtype.value_or(dtype), !declared.optional, true, false});
+  for (const DimSpec& dim : op.dims)
+    problem.dims.push_back({dim.name, dim.default_size.value_or(0)});
+  for (const OptionSpec& option : op.options)
+    problem.options.push_back({option.name, option.default_value, true});
+  return problem;
+}
+
+void set_dim(Problem& problem, std::string_view dim, std::int64_t size) {
+  problem.dims[place_of(problem.dims, dim, problem)].size = size;
+}
+
+void set_tensor(const Op& op, Problem& problem, std::string_view tensor, bool present,
+                std::optional<DType> dtype) {
+  const std::size_t i = place_of(op.tensors, tensor, problem);
+  const TensorDeclaration& declared = op.tensors[i];
+  const DType implied = declared.dtype.value_or(problem.dtype);
+  Problem::TensorType& type = problem.tensors[i];
+  type.present = present;
+  type.dtype = dtype.value_or(implied);
+  type.dtype_named = type.dtype != implied;
+  type.as_declared = !type.dtype_named && present == !declared.optional;
+}
+
+void set_option(const Op& op, Problem& problem, std::string_view option, OptionValue value) {
+  const std::size_t i = place_of(op.options, option, problem);
+  problem.options[i].is_default = value == op.options[i].default_value;
+  problem.options[i].value = std::move(value);
 }
 
 Cost least_traffic(const Op& op, const Problem& problem) {

@@ -191,6 +191,16 @@ struct Op {
 std::vector<TensorSpec> tensor_specs(const Op& op, const Problem& problem,
                                      Layout layout = Layout::packed);
 
+// The problem that says nothing but a dtype: tensors and options are as the contract declares them.
+// A dim without a default is 0 until set_dim.
+Problem default_problem(const Op& op, DType dtype);
+// Each throws std::out_of_range for a name that the contract does not have. No dtype: what `dtype=`
+// implies.
+void set_dim(Problem& problem, std::string_view dim, std::int64_t size);
+void set_tensor(const Op& op, Problem& problem, std::string_view tensor, bool present,
+                std::optional<DType> dtype = std::nullopt);
+void set_option(const Op& op, Problem& problem, std::string_view option, OptionValue value);
+
 // The bytes of a problem's tensors, each read or written once; one that is updated, both.
 Cost least_traffic(const Op& op, const Problem& problem);
 

@@ -226,35 +226,28 @@ Axis parse_axis(const Line& line, const Op& op, Word key, Word values) {
 
 // The problem that results from one setting of each key.
 Problem make_problem(const Op& op, const std::vector<const Setting*>& settings) {
-  Problem problem;
-  problem.op = op.name;
-  std::vector<const Setting*> tensors(op.tensors.size()), dims(op.dims.size()),
-      options(op.options.size());
+  DType dtype = DType::f32;
+  for (const Setting* setting : settings)
+    if (setting->kind == Setting::Kind::dtype) dtype = setting->dtype;
+  Problem problem = default_problem(op, dtype);
   for (const Setting* setting : settings) {
-    if (setting->kind == Setting::Kind::dtype) problem.dtype = setting->dtype;
-    if (setting->kind == Setting::Kind::family) problem.family = op.families[setting->place].name;
-    if (setting->kind == Setting::Kind::tensor) tensors[setting->place] = setting;
-    if (setting->kind == Setting::Kind::dim) dims[setting->place] = setting;
-    if (setting->kind == Setting::Kind::option) options[setting->place] = setting;
-  }
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const TensorDeclaration& declared = op.tensors[i];
-    const DType default_dtype = declared.dtype.value_or(problem.dtype);
-    Problem::TensorType tensor{declared.name, default_dtype, !declared.optional};
-    if (tensors[i]) {
-      tensor.present = tensors[i]->present;
-      if (tensors[i]->dtype_named) tensor.dtype = tensors[i]->dtype;
+    switch (setting->kind) {
+      case Setting::Kind::dtype:
+        break;
+      case Setting::Kind::family:
+        problem.family = op.families[setting->place].name;
+        break;
+      case Setting::Kind::tensor:
+        set_tensor(op, problem, op.tensors[setting->place].name, setting->present,
+                   setting->dtype_named ? std::optional(setting->dtype) : std::nullopt);
+        break;
+      case Setting::Kind::dim:
+        set_dim(problem, op.dims[setting->place].name, setting->size);
+        break;
+      case Setting::Kind::option:
+        set_option(op, problem, op.options[setting->place].name, setting->option);
+        break;
     }
-    tensor.dtype_named = tensor.dtype != default_dtype;
-    tensor.as_declared = !tensor.dtype_named && tensor.present == !declared.optional;
-    problem.tensors.push_back(tensor);
-  }
-  for (std::size_t i = 0; i < dims.size(); ++i)
-    problem.dims.push_back(
-        {op.dims[i].name, dims[i] ? dims[i]->size : op.dims[i].default_size.value()});
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    const OptionValue value = options[i] ? options[i]->option : op.options[i].default_value;
-    problem.options.push_back({op.options[i].name, value, value == op.options[i].default_value});
   }
   return problem;
 }
