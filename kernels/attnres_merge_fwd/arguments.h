@@ -49,16 +49,6 @@ inline std::string too_large(const Problem& p) {
   return p.dim("D") > std::int64_t{1} << 30 ? "D above 2^30" : "";
 }
 
-// x + y rounded to odd: rounded once more, to fewer bits, it is what the sum itself would be.
-ASSAY_DEVICE float add_to_odd(float x, float y) {
-  const float sum = x + y, back = sum - x;
-  const float lost = (x - (sum - back)) + (y - back);  // exact (Knuth)
-  const std::uint32_t bits = as_bits(sum);
-  const bool is_finite = (bits & 0x7f800000u) != 0x7f800000u;
-  if (!is_finite || lost == 0 || bits % 2 != 0) return sum;
-  return as_float((lost > 0) == (sum > 0) ? bits + 1 : bits - 1);
-}
-
 // p + u, rounded to P's dtype: once, also where U has more bits.
 template <class T>
 ASSAY_DEVICE float updated(float p, float u) {

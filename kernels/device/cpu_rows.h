@@ -196,4 +196,17 @@ ASSAY_INLINE float rms_reciprocal(float squares, std::int64_t dim, double eps) {
   return static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(dim) + eps));
 }
 
+// x + y rounded to odd: rounded once more, to fewer bits, it is what the sum itself would be.
+template <class V>
+ASSAY_INLINE V add_to_odd(V x, V y) {
+  const V sum = x + y, back = sum - x;
+  const V lost = (x - (sum - back)) + (y - back);  // exact (Knuth)
+  using Bits = simd_vector<std::int32_t, static_cast<int>(sizeof(V) / 4)>;
+  const auto bits = reinterpret_cast<Bits>(sum);
+  const Bits is_finite = (bits & 0x7f800000) != 0x7f800000, is_even = (bits & 1) == 0;
+  const Bits is_lost = lost != 0, is_outward = (lost > 0) == (sum > 0);
+  const Bits step = (is_outward & 1) | (~is_outward & -1);
+  return reinterpret_cast<V>(bits + (step & is_finite & is_even & is_lost));
+}
+
 }  // namespace assay::cpu

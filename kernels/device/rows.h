@@ -39,6 +39,16 @@ ASSAY_DEVICE void for_each_part(bool aligned, int begin, int end, const Body& bo
   }
 }
 
+// x + y rounded to odd: rounded once more, to fewer bits, it is what the sum itself would be.
+ASSAY_DEVICE float add_to_odd(float x, float y) {
+  const float sum = x + y, back = sum - x;
+  const float lost = (x - (sum - back)) + (y - back);  // exact (Knuth)
+  const std::uint32_t bits = as_bits(sum);
+  const bool is_finite = (bits & 0x7f800000u) != 0x7f800000u;
+  if (!is_finite || lost == 0 || bits % 2 != 0) return sum;
+  return as_float((lost > 0) == (sum > 0) ? bits + 1 : bits - 1);
+}
+
 template <class T, int kCount>
 ASSAY_DEVICE void load_part(const T* from, std::int64_t i, float (&x)[kCount]) {
   if constexpr (kCount == 1) {

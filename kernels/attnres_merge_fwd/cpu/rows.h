@@ -56,19 +56,6 @@ constexpr int digits(DType dtype) {
   return dtype == DType::f32 ? 24 : dtype == DType::f16 ? 11 : 8;
 }
 
-// x + y rounded to odd: rounded once more, to fewer bits, it is what the sum itself would be.
-template <class V>
-ASSAY_INLINE V add_to_odd(V x, V y) {
-  const V sum = x + y, back = sum - x;
-  const V lost = (x - (sum - back)) + (y - back);  // exact (Knuth)
-  using Bits = simd_vector<std::int32_t, static_cast<int>(sizeof(V) / 4)>;
-  const auto bits = reinterpret_cast<Bits>(sum);
-  const Bits is_finite = (bits & 0x7f800000) != 0x7f800000, is_even = (bits & 1) == 0;
-  const Bits is_lost = lost != 0, is_outward = (lost > 0) == (sum > 0);
-  const Bits step = (is_outward & 1) | (~is_outward & -1);
-  return reinterpret_cast<V>(bits + (step & is_finite & is_even & is_lost));
-}
-
 // P += U, row t. `row`: scratch.
 template <Isa isa, class T>
 ASSAY_INLINE void update_row(const Arguments& a, std::int64_t t, float* row) {
