@@ -114,10 +114,8 @@ TEST_CASE("families make the same bits on every machine") {
       for (const unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
   });
   const std::map<std::string, std::uint64_t> golden = {
-      {"attnres_bwd", 0x9b9cbf613dfe4df9u},
-      {"attnres_fwd", 0x1db814b03273c4c2u},
-      {"attnres_merge_bwd", 0x46c9312d9260275du},
-      {"attnres_merge_fwd", 0xd844aa361542dc60u},
+      {"attnres_bwd", 0x9b9cbf613dfe4df9u},       {"attnres_fwd", 0x1db814b03273c4c2u},
+      {"attnres_merge_bwd", 0x46c9312d9260275du}, {"attnres_merge_fwd", 0xd844aa361542dc60u},
       {"residual_add", 0xd30bad2898db69deu},
   };
   for (const auto& [name, hash] : hashes) {

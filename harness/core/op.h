@@ -176,6 +176,9 @@ struct Op {
   // problem.family names the family that made the inputs; empty: any inputs, no statistics apply.
   std::function<std::vector<Expected>(const Problem&, const Tensors& inputs, const Numerics&)>
       reference;
+  // Its variants are composites (composite.h): their steps have bounds, the whole has none. The
+  // reference gives values alone (bounds of 0), by a straightforward computation for small sizes.
+  bool is_composite = false;
   std::function<Cost(const Problem&)> cost;
   // For the bias test, at sizes where a straightforward computation will do. Optional.
   std::function<std::vector<Sensitivity>(const Problem&, const Tensors& inputs, const Numerics&)>

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "harness/core/composite.h"
 #include "harness/core/liar.h"
 #include "harness/core/problem.h"
 
@@ -43,6 +44,7 @@ RegisterOp::RegisterOp(Op op) {
 }
 
 RegisterVariant::RegisterVariant(Variant variant) {
+  if (variant.steps) complete_composite(variant);
   const std::string name = variant.id();
   Store<Variant>::instance().add(
       std::move(variant), [](const Variant& v) { return std::tuple(v.op, v.backend, v.name); },
@@ -50,6 +52,7 @@ RegisterVariant::RegisterVariant(Variant variant) {
 }
 
 RegisterLiar::RegisterLiar(Liar liar) {
+  if (liar.variant.steps) complete_composite(liar.variant);
   const std::string name = liar.variant.id();
   Store<Liar>::instance().add(
       std::move(liar),
@@ -72,6 +75,12 @@ const Op* find_op(std::string_view name) {
 const Op& op_of(const Problem& problem) {
   if (const Op* op = find_op(problem.op)) return *op;
   throw std::out_of_range("no op named " + problem.op);
+}
+
+const Variant* find_variant(std::string_view op, std::string_view name, Backend backend) {
+  for (const Variant* variant : variants())
+    if (variant->op == op && variant->name == name && variant->backend == backend) return variant;
+  return nullptr;
 }
 
 bool glob_match(std::string_view pattern, std::string_view text) {

@@ -21,6 +21,9 @@ const std::vector<const Variant*>& variants();
 const Op* find_op(std::string_view name);  // null: none
 const Op& op_of(const Problem& problem);   // throws std::out_of_range
 
+// Null: none of that op and name on that backend.
+const Variant* find_variant(std::string_view op, std::string_view name, Backend backend);
+
 // '*' any run of characters, '?' any one.
 bool glob_match(std::string_view pattern, std::string_view text);
 

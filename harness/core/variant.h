@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/core/op.h"
 #include "harness/core/problem.h"
@@ -45,6 +46,28 @@ struct Workspace {
   std::int64_t bytes = 0;  // aligned to 256
 };
 
+// One step of a composite (composite.h): a problem of another op, the name of the variant that
+// solves it, of the same backend, and which part of which buffer each of its tensors is. A buffer
+// is a tensor of the composite or an intermediate.
+struct Binding {
+  std::string tensor, buffer;
+  std::int64_t first = 0;  // element of the buffer
+};
+struct Step {
+  Problem problem;
+  std::string variant;
+  std::vector<Binding> tensors;
+};
+struct Intermediate {
+  std::string name;
+  DType dtype = DType::f32;
+  std::int64_t elements = 0;
+};
+struct StepList {
+  std::vector<Intermediate> intermediates;
+  std::vector<Step> steps;  // run in this order
+};
+
 struct Variant {
   std::string op;
   std::string name;     // the idea: naive, fused, tensor_core, split_kv
@@ -54,15 +77,19 @@ struct Variant {
   Repeatability repeatability = Repeatability::bitwise;
   bool strided = false;  // runs where rows lie apart, too (TensorSpec::strides)
 
+  // A composite: what it consists of. All that follows is then made from it. Its steps must repeat
+  // their bits.
+  std::function<StepList(const Problem&)> steps{};
+
   // The arithmetic used for this problem. Required.
-  std::function<Numerics(const Problem&)> numerics;
+  std::function<Numerics(const Problem&)> numerics{};
   // Why this problem can't be run, or an empty text. Optional.
   std::function<std::string(const Problem&)> unsupported{};
   // Scratch memory; the harness allocates and poisons it. Optional.
   std::function<Workspace(const Problem&)> workspace{};
   // Untimed and before the inputs have values: picks the instantiation, returns the closure that
   // enqueues. Required.
-  std::function<Launch(const Problem&, const Buffers&)> prepare;
+  std::function<Launch(const Problem&, const Buffers&)> prepare{};
 
   std::string id() const;         // "attnres_fwd/fused@cuda"
   std::string bare_name() const;  // "fused@cuda"

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,7 +41,13 @@ Check make_check(const std::string& kind, Subject subject, const std::string& ou
 
 class Judge {
  public:
-  Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle);
+  using Expectation = std::function<std::shared_ptr<const std::vector<Expected>>(Subject)>;
+
+  // What outputs should be is asked of the oracle, unless of somebody else.
+  Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle,
+        Expectation expectation = {});
+
+  std::shared_ptr<const std::vector<Expected>> expected(Subject subject) const;
 
   // The outputs of one run, in host memory: a check for each, named `kind` (where the family
   // demands bits, `exact` instead of `interval`).
@@ -89,6 +97,7 @@ class Judge {
   const Problem& problem_;
   const Numerics numerics_;
   Oracle& oracle_;
+  Expectation expectation_;
   std::map<std::string, Tally> tallies_;  // by output
   BiasTest bias_;
 };

@@ -18,6 +18,9 @@ struct Inputs {
   std::vector<std::unique_ptr<std::byte[]>> storage;
 };
 
+// For all that a problem reads; contents undefined.
+Inputs allocate_inputs(const Op& op, const Problem& problem);
+
 class Oracle {
  public:
   // Host memory that cases may use in all; half of it may be held for later cases.

@@ -26,7 +26,13 @@ bool lives_in_host_memory(const DeviceInfo& device) { return device.backend != B
 // large.
 void require_memory(const Case& job, const Oracle& oracle) {
   const std::int64_t host_available = oracle.available_bytes();
-  const std::int64_t host = Oracle::bytes_needed(op_of(job.problem), job.problem);
+  std::int64_t host = Oracle::bytes_needed(op_of(job.problem), job.problem);
+  if (job.variant->steps) {  // each is judged by itself, beside the outputs of the whole
+    std::int64_t most = 0;
+    for (const Step& step : job.variant->steps(job.problem).steps)
+      most = std::max(most, Oracle::bytes_needed(op_of(step.problem), step.problem));
+    host += most;
+  }
   if (host > host_available)
     throw EnvironmentError(
         fmt::format("needs {} bytes ({:.1f} GiB) of host memory with reference and bound, {:.1f} "
@@ -139,6 +145,10 @@ std::string repro_line(const Job& job, const RunOptions& options) {
   return line;
 }
 
+std::string declared_numerics(const Job& job) {
+  return job.variant->steps ? "that of its steps" : str(job.variant->numerics(job.problem));
+}
+
 void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
   job.device->lose(lost.what());
   Check check;
@@ -193,7 +203,7 @@ Record begin_record(const Job& job, const RunOptions& options) {
 }
 
 void add_declarations(Record& record, const Job& job) {
-  record.numerics = str(job.variant->numerics(job.problem));
+  record.numerics = declared_numerics(job);
   if (job.variant->workspace) record.workspace_bytes = job.variant->workspace(job.problem).bytes;
 }
 
@@ -211,7 +221,6 @@ void judge_checks(Record& record) {
 
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const Variant& variant = *job.variant;
   const Job described = {job.problem, job.variant, &job.device->info()};
   Record record = begin_record(described, options);
   begin_stages();
@@ -219,7 +228,7 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   try {
     if (!job.device->lost().empty())
       throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
-    record.numerics = str(variant.numerics(job.problem));
+    record.numerics = declared_numerics(described);
     if (const std::string why = why_unsupported(described); !why.empty()) {
       record.status = Status::unsupported;
       record.reason = why;

@@ -25,8 +25,11 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
       options_(std::move(options)),
       schedules_(device.schedules()),
       outputs_(make_outputs(op_, problem)),
-      judge_(problem, variant.numerics(problem), oracle) {
-  if (variant.backend == Backend::cpu) options_.twins = nullptr;
+      judge_(problem, variant.numerics(problem), oracle,
+             variant.steps ? [this](Subject subject) { return expected_of_steps(subject); }
+                           : Judge::Expectation()) {
+  // Steps have twins of their own.
+  if (variant.backend == Backend::cpu || variant.steps) options_.twins = nullptr;
   if (schedules_.empty())
     schedules_ = {""};
   else if (!options_.execution.schedule.empty())
@@ -89,6 +92,10 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
     misplaced.emplace(device_, variant_, problem_, Placement{.layout = family.layout});
   BufferSet& set = misplaced ? *misplaced : this->set();
   set.upload(inputs->tensors);
+  if (variant_.steps) {
+    if (from_steps_.empty()) verify_schedule(op_.families.front(), seed);
+    if (!run_steps(set, subject)) return;
+  }
 
   for (std::size_t i = 0; i < runs; ++i) {
     const unsigned char poison = kPoisons[i % std::size(kPoisons)];
@@ -98,7 +105,7 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
       continue;
     }
     if (i == 0 && options_.twins != nullptr) compare_twins(subject);
-    judge_outputs("interval", subject);
+    judge_outputs(variant_.steps ? "whole" : "interval", subject);
     if (i > 0) continue;
     {
       const Spending spending(Expense::comparison);
@@ -156,8 +163,7 @@ void Verifier::judge_outputs(const std::string& kind, Subject subject) {
 // Once a case: the first inputs that show something wrong.
 void Verifier::dump(Subject subject) {
   if (options_.dump.empty() || std::exchange(dumped_, true)) return;
-  const auto expected =
-      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
+  const auto expected = judge_.expected(subject);
   std::string folder = str(problem_) + " " + variant_.bare_name();
   std::replace_if(folder.begin(), folder.end(), [](char c) { return c == ' ' || c == '/'; }, '_');
   const std::filesystem::path path = std::filesystem::path(options_.dump) / folder /
@@ -181,8 +187,7 @@ void Verifier::compare_twins(Subject subject) {
   const Spending spending(Expense::comparison);
   const std::string problem = str(problem_);
   if (options_.twins->problem != problem) *options_.twins = {problem, {}};
-  const auto expected =
-      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
+  const auto expected = judge_.expected(subject);
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const TensorSpec& spec = outputs_[o].now.spec;
     const auto* mine = static_cast<const std::byte*>(outputs_[o].now.data);

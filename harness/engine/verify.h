@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/backend/backend.h"
@@ -80,6 +81,14 @@ class Verifier {
   };
   using Outputs = std::vector<Output>;
 
+  // Composites (verify_steps.cc). Each step on the inputs that the steps before it left, judged
+  // against its own op's interval; what they leave in the outputs is then expected of all launches
+  // of the whole, to the bit. False: a step can't be run.
+  bool run_steps(BufferSet& set, Subject subject);
+  // That the steps, in exact arithmetic, are the op: on a problem of the same schedule.
+  void verify_schedule(const Family& family, std::uint64_t seed);
+  std::shared_ptr<const std::vector<Expected>> expected_of_steps(Subject subject) const;
+
   static Outputs make_outputs(const Op& op, const Problem& problem);
   static std::vector<TensorView> written(const Outputs& outputs);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
@@ -109,6 +118,8 @@ class Verifier {
   std::optional<BufferSet> set_;
   Outputs outputs_;
   Judge judge_;
+  std::map<std::pair<std::string, std::uint64_t>, std::shared_ptr<const std::vector<Expected>>>
+      from_steps_;  // by family and seed
   bool dumped_ = false;
   bool hung_ = false;  // once is enough: nothing else is run
   std::vector<Check> checks_;

@@ -14,18 +14,6 @@
 namespace assay {
 namespace {
 
-// The tensors that a problem reads, in host memory; contents undefined.
-Inputs allocate_inputs(const Op& op, const Problem& problem) {
-  Inputs inputs;
-  for (TensorSpec& spec : tensor_specs(op, problem)) {
-    if (spec.role == Role::out) continue;
-    inputs.storage.push_back(
-        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(spec.bytes())));
-    inputs.tensors.add({std::move(spec), inputs.storage.back().get()});
-  }
-  return inputs;
-}
-
 std::vector<Expected> copy(const std::vector<Expected>& from) {
   std::vector<Expected> result;
   for (const Expected& output : from) {
@@ -151,8 +139,7 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
 
 void Verifier::verify_isolation(BufferSet& set, Subject subject) {
   const Family& base = *op_.find_family(subject.family->isolates);
-  const auto expected =
-      oracle_.expected(problem_, subject.family->name, subject.seed, variant_.numerics(problem_));
+  const auto expected = judge_.expected(subject);
   set.upload(oracle_.inputs(problem_, base.name, subject.seed)->tensors);
   if (!run(set, kPoisons[0], deal_schedule(subject.seed), subject, outputs_)) return;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {

@@ -8,7 +8,7 @@ namespace assay::ASSAY_TWIN::residual_add_naive {
 constexpr int kThreads = 256;
 
 struct Arguments {
-  AnyInput p, u;          // absent: zeros
+  AnyInput p, u;  // absent: zeros
   AnyOutput r;
   std::int64_t elements;  // of each
   bool aligned;           // vectors may be used

@@ -90,7 +90,8 @@ void Block::converge(unsigned mask, const char* operation, void* slot, Compute c
     // Whoever waits in the other for this lane, while this one would wait for it, waits forever.
     // Masks may overlap otherwise: one of the two can be complete before the other.
     if (!(other.mask >> lane & 1u) || (other.arrived & mask) == 0) continue;
-    if (other.mask != mask || other.operation != operation || !may_be_same_place(other.place, place)) {
+    if (other.mask != mask || other.operation != operation ||
+        !may_be_same_place(other.place, place)) {
       fail("divergence", "lanes of warp " + std::to_string(first / kWarp) + " of block " +
                              std::to_string(index_) + " meet in two different collectives: lane " +
                              std::to_string(other.first % kWarp) + " in " +

@@ -14,11 +14,10 @@
 #include <numeric>
 #include <thread>
 
-#include <fmt/core.h>
-
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
 #include "harness/core/parallel.h"
+#include "harness/core/problem.h"
 #include "kernels/simt/block.h"
 #include "kernels/simt/finding.h"
 
@@ -116,8 +115,9 @@ Watch& watch() {
 }
 
 std::string hang_of(Block& block) {
-  return fmt::format("no thread got any further for {:.3g} s of processor time; block {}:\n{}",
-                     settings().timeout, block.index(), block.whereabouts());
+  return "no thread got any further for " + str(OptionValue(settings().timeout)) +
+         " s of processor time; block " + std::to_string(block.index()) + ":\n" +
+         block.whereabouts();
 }
 
 // On a thread that runs a kernel which neither ends nor ever waits: its fiber is left for good.

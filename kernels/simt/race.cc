@@ -299,16 +299,16 @@ void forget(Cell& cell) {
 // By lanes of the same warp, with the same clock, in the same place and phase.
 bool joins(Access& earlier, const Thread& thread, std::uint32_t phase, std::int32_t place) {
   const int index = thread.index();
-  if (earlier.kind != Access::read || earlier.phase != phase ||
-      earlier.clock != thread.clock.own || earlier.warp != index / kWarp || earlier.place != place)
+  if (earlier.kind != Access::read || earlier.phase != phase || earlier.clock != thread.clock.own ||
+      earlier.warp != index / kWarp || earlier.place != place)
     return false;
   earlier.lanes |= 1u << index % kWarp;
   return true;
 }
 
 // The most frequent access by far: whole words that were written before the latest barrier are read
-// by a lane after its neighbour. Such a read is checked by looking at its words, and leaves its lane
-// with its neighbour's; false: it is another, or a part of it is, and nothing was decided.
+// by a lane after its neighbour. Such a read is checked by looking at its words, and leaves its
+// lane with its neighbour's; false: it is another, or a part of it is, and nothing was decided.
 bool is_plain_shared_read(const Thread& thread, BlockShadow& shadow, std::uint32_t offset,
                           int bytes, const void* where) {
   if (offset % 4 != 0 || bytes % 4 != 0) return false;
@@ -320,8 +320,8 @@ bool is_plain_shared_read(const Thread& thread, BlockShadow& shadow, std::uint32
         cell.write.warp == kAgent || cell.read.phase != shadow.phase)
       return false;
     if (joins(cell.read, thread, shadow.phase, place)) continue;
-    if (cell.readers == 0 || !joins(shadow.readers.lists[cell.readers].back(), thread,
-                                    shadow.phase, place))
+    if (cell.readers == 0 ||
+        !joins(shadow.readers.lists[cell.readers].back(), thread, shadow.phase, place))
       return false;
   }
   return true;

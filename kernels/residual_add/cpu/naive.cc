@@ -28,9 +28,8 @@ struct Add {
         if (a->p) x = load_as<isa, T>(*a->p, t * a->dim + d, count);
         if (a->u) y = load_as<isa, T>(*a->u, t * a->dim + d, count);
         // One rounding to R, whatever the inputs' bits.
-        store(row + d, sizeof(T) == 4
-                           ? Pair<isa>{x.a + y.a, x.b + y.b}
-                           : Pair<isa>{add_to_odd(x.a, y.a), add_to_odd(x.b, y.b)});
+        store(row + d, sizeof(T) == 4 ? Pair<isa>{x.a + y.a, x.b + y.b}
+                                      : Pair<isa>{add_to_odd(x.a, y.a), add_to_odd(x.b, y.b)});
       }
       const auto width = a->dim * static_cast<std::int64_t>(sizeof(T));
       store_row<isa, T>(a->r.as<char>() + t * width, dtype_of<T>, row, a->dim, stream);
@@ -48,9 +47,7 @@ ASSAY_VARIANT(naive){
     .repeatability = Repeatability::batch_invariant,
     .numerics = [](const Problem&) { return Numerics{}; },
     .workspace =
-        [](const Problem& p) {
-          return Workspace{4 * num_threads() * padded_dim(p.dim("D"))};
-        },
+        [](const Problem& p) { return Workspace{4 * num_threads() * padded_dim(p.dim("D"))}; },
     .prepare = [](const Problem& p, const Buffers& b) -> Launch {
       return dispatch(p.dtype_of("R"), [&](auto type) -> Launch {
         using T = typename decltype(type)::type;

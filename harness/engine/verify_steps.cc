@@ -1,0 +1,243 @@
+// Verification of composites. Errors of a step are judged where they arise, from the inputs that it
+// had: a bound through a whole schedule would explain anything. What that leaves open is whether
+// the right steps are done: the schedule, replayed in the references' arithmetic, must be the op.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <stdexcept>
+
+#include "harness/core/black_box.h"
+#include "harness/core/composite.h"
+#include "harness/core/error.h"
+#include "harness/core/registry.h"
+#include "harness/core/spending.h"
+#include "harness/engine/verify.h"
+
+namespace assay {
+namespace {
+
+// Everything that steps may change, byte by byte, while that is little.
+class Surroundings {
+ public:
+  static constexpr std::int64_t kMost = 4 << 20;  // bytes
+
+  Surroundings(Device& device, const Buffers& buffers, const PlacedSteps& placed) : device_(device) {
+    views_.assign(buffers.tensors.begin(), buffers.tensors.end());
+    views_.insert(views_.end(), placed.intermediates.begin(), placed.intermediates.end());
+    std::int64_t bytes = 0;
+    for (const TensorView& view : views_) bytes += view.spec.span_bytes();
+    if (bytes > kMost) views_.clear();
+    for (const TensorView& view : views_) contents_.push_back(look(view));
+  }
+
+  // What has changed since the last call beside the outputs of this step; empty: nothing.
+  std::string changed_by(const PlacedStep& step) {
+    std::string what;
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      std::vector<char> now = look(views_[i]);
+      const auto* const begin = views_[i].as<char>();
+      for (const TensorView& tensor : step.buffers.tensors) {
+        const std::int64_t at = tensor.as<char>() - begin;
+        if (tensor.spec.role == Role::in || at < 0 || at >= views_[i].spec.span_bytes()) continue;
+        std::copy_n(now.begin() + at, tensor.spec.bytes(), contents_[i].begin() + at);
+      }
+      const auto [a, b] = std::mismatch(now.begin(), now.end(), contents_[i].begin());
+      if (a != now.end() && what.empty())
+        what = fmt::format("{} has changed byte {} of {}, which is none of its outputs",
+                           str(*step.step), a - now.begin(), views_[i].spec.name);
+      contents_[i] = std::move(now);
+    }
+    return what;
+  }
+
+ private:
+  std::vector<char> look(const TensorView& view) const {
+    std::vector<char> bytes(static_cast<std::size_t>(view.spec.span_bytes()));
+    device_.download(bytes.data(), view.data, static_cast<std::int64_t>(bytes.size()));
+    return bytes;
+  }
+
+  Device& device_;
+  std::vector<TensorView> views_;
+  std::vector<std::vector<char>> contents_;
+};
+
+// Adds what a step's check found to that of the steps of the same op before it.
+void merge(const Check& check, Check& all) {
+  const double total = static_cast<double>(all.elements + check.elements);
+  if (total > 0) {
+    const double share = static_cast<double>(check.elements) / total;
+    all.error_rms = std::sqrt((1 - share) * all.error_rms * all.error_rms +
+                              share * check.error_rms * check.error_rms);
+    all.zero_accepted = (1 - share) * all.zero_accepted + share * check.zero_accepted;
+  }
+  all.error_normwise = std::max(all.error_normwise, check.error_normwise);
+  all.elements += check.elements;
+  all.wrong += check.wrong;
+  all.ulps.resize(std::max(all.ulps.size(), check.ulps.size()));
+  for (std::size_t i = 0; i < check.ulps.size(); ++i) all.ulps[i] += check.ulps[i];
+  if (all.status == Status::passed && check.status != Status::passed) {
+    all.status = check.status;
+    all.reason = check.reason;
+    all.where = check.where;
+    all.worst = check.worst;
+  } else if (all.status == Status::passed && check.utilisation >= all.utilisation) {
+    all.worst = check.worst;
+  }
+  all.utilisation = std::max(all.utilisation, check.utilisation);
+}
+
+// The same schedule with all in fp32, few tokens and short rows, and all that is optional: what
+// makes a difference there must be where it belongs.
+Problem shortened(const Op& op, const Problem& problem) {
+  Problem derived = default_problem(op, DType::f32);
+  for (const Problem::Dim& dim : problem.dims) set_dim(derived, dim.name, dim.size);
+  for (const char* dim : {"T", "D"})
+    set_dim(derived, dim, std::min<std::int64_t>(problem.dim(dim), *dim == 'T' ? 2 : 8));
+  for (const TensorDeclaration& tensor : op.tensors)
+    set_tensor(op, derived, tensor.name, true, DType::f32);
+  for (const Problem::Option& option : problem.options)
+    set_option(op, derived, option.name, option.value);
+  return derived;
+}
+
+std::vector<float> nothing_yet(std::int64_t elements) {
+  return std::vector<float>(static_cast<std::size_t>(elements),
+                            std::numeric_limits<float>::quiet_NaN());
+}
+
+}  // namespace
+
+std::shared_ptr<const std::vector<Expected>> Verifier::expected_of_steps(Subject subject) const {
+  const auto found = from_steps_.find({subject.family->name, subject.seed});
+  if (found == from_steps_.end())
+    throw std::logic_error("the steps were not run on family " + subject.family->name);
+  return found->second;
+}
+
+bool Verifier::run_steps(BufferSet& set, Subject subject) {
+  if (from_steps_.contains({subject.family->name, subject.seed})) return true;
+  set.poison(kPoisons[0]);
+  Execution execution = options_.execution;
+  execution.schedule = schedules_.front();
+  execution.seed = subject.seed;
+  device_.use_schedule(execution);
+  device_.synchronize();
+  const auto placed = place(variant_, problem_, set.buffers());
+  Surroundings surroundings(device_, set.buffers(), *placed);
+  std::map<std::string, Check> checks;  // by op and output
+  std::string strayed;
+  std::size_t number = 0;
+  for (const PlacedStep& step : placed->steps) {
+    const Problem& problem = step.step->problem;
+    const std::string label =
+        fmt::format("step {} of {}, {}: ", ++number, placed->steps.size(), str(*step.step));
+    const Inputs inputs = allocate_inputs(op_of(problem), problem);
+    for (const TensorView& input : inputs.tensors)
+      device_.download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
+    try {
+      const Spending spending(Expense::kernels);
+      const KernelStage stage("a step", subject.family->name, subject.seed);
+      step.variant->prepare(problem, step.buffers)(device_.stream());
+      device_.synchronize();
+    } catch (const KernelFault& fault) {
+      hung_ = fault.kind == "hang";
+      fail(fault.kind, subject, label + fault.what());
+      return false;
+    }
+    Outputs outputs = make_outputs(op_of(problem), problem);
+    for (const Output& output : outputs)
+      device_.download(output.now.data, step.buffers[output.now.spec.name].data,
+                       output.now.spec.bytes());
+    const Numerics numerics = step.variant->numerics(problem);
+    std::vector<Expected> expected;
+    {
+      const Spending spending(Expense::reference);
+      const HostStage stage("computing the reference of a step");
+      expected = op_of(problem).reference(problem, inputs.tensors, numerics);
+    }
+    const Spending spending(Expense::comparison);
+    for (const Check& check :
+         Judge(problem, numerics, oracle_)
+             .judge_derived("step", label, subject, written(outputs), expected)) {
+      const std::string name = problem.op + "." + check.output;
+      merge(check, checks.try_emplace(name, make_check("step", subject, name)).first->second);
+    }
+    if (const std::string changed = surroundings.changed_by(step);
+        !changed.empty() && strayed.empty())
+      strayed = label + changed;
+  }
+  std::vector<Check> all;
+  for (auto& [name, check] : checks) all.push_back(std::move(check));
+  add_checks(std::move(all));
+  if (!strayed.empty()) fail("guards", subject, strayed);
+
+  auto expected = std::make_shared<std::vector<Expected>>();
+  for (Output& output : outputs_) {
+    const TensorSpec& spec = output.now.spec;
+    set.download(output.now);
+    Expected& left = expected->emplace_back(spec.name, spec.elements());
+    for (std::int64_t i = 0; i < spec.elements(); ++i)
+      left.value[static_cast<std::size_t>(i)] = value_at(spec, output.now.data, i);
+    std::fill_n(left.bound.get(), static_cast<std::size_t>(spec.elements()), 0.0);
+  }
+  from_steps_[{subject.family->name, subject.seed}] = std::move(expected);
+  return true;
+}
+
+void Verifier::verify_schedule(const Family& family, std::uint64_t seed) {
+  const Spending spending(Expense::reference);
+  const HostStage stage("replaying the schedule");
+  const Subject subject{&family, seed};
+  const Problem problem = shortened(op_, problem_);
+  // All of it in host memory, NaNs where nothing was written.
+  const auto inputs = oracle_.inputs(problem, family.name, seed);
+  std::vector<std::vector<float>> storage;
+  Buffers buffers;
+  for (const TensorSpec& spec : tensor_specs(op_, problem)) {
+    storage.push_back(nothing_yet(spec.elements()));
+    if (const TensorView* const input = inputs->tensors.find(spec.name))
+      std::memcpy(storage.back().data(), input->data, static_cast<std::size_t>(spec.bytes()));
+    buffers.tensors.add({spec, storage.back().data()});
+  }
+  storage.push_back(nothing_yet(variant_.workspace(problem).bytes / 4));
+  buffers.workspace = storage.back().data();
+  const auto placed = place(variant_, problem, buffers);
+  for (const PlacedStep& step : placed->steps) {
+    for (const Expected& output :
+         op_of(step.step->problem).reference(step.step->problem, step.buffers.tensors, {})) {
+      auto* const to = step.buffers[output.output].as<float>();
+      for (std::int64_t i = 0; i < output.size; ++i)
+        to[i] = static_cast<float>(output.value[static_cast<std::size_t>(i)]);
+    }
+  }
+
+  // Between steps all is rounded to fp32, and nothing else: a few units of 2^-24, grown by how much
+  // later steps depend on earlier ones. A schedule that is wrong anywhere is wrong by percents.
+  constexpr double kMost = 1e-4;
+  for (const Expected& want : op_.reference(problem, inputs->tensors, {})) {
+    Check& check = add_check("schedule", subject, want.output);
+    check.elements = want.size;
+    const auto* const got = buffers[want.output].as<float>();
+    double error = 0, norm = 0;
+    for (std::int64_t i = 0; i < want.size; ++i) {
+      const double value = want.value[static_cast<std::size_t>(i)];
+      error += (got[i] - value) * (got[i] - value);
+      norm += value * value;
+    }
+    check.error_normwise = error == 0 ? 0 : std::sqrt(error / norm);
+    if (check.error_normwise <= kMost) continue;  // false for a NaN
+    check.status = Status::failed;
+    check.wrong = 1;
+    check.reason = fmt::format(
+        "the steps of `{}` are not the op: done without roundings they leave a {} that is off by "
+        "{:.2g} of its norm",
+        str(problem), want.output, check.error_normwise);
+  }
+}
+
+}  // namespace assay

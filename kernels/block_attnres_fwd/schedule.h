@@ -1,0 +1,207 @@
+// The schedule of block attention residuals as steps of a composite: which phase reads what, and
+// where its results lie. Buffers beside the op's own, with B blocks:
+//   V (B+1, T, D)  X and the sums of the blocks
+//   O_layers (S, T, D), LSE (S, T)  phase 1 of a block
+//   H0, H1 (T, D)  inputs of a layer, by turns; RowLSE (T)  what nobody reads
+// P, the running sum, is O_0 and is updated there; where layers add something (Y):
+//   Sum (T, D)  P; F (T, D)  output of a layer
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/registry.h"
+#include "harness/core/variant.h"
+
+namespace assay::block_attnres {
+
+class Schedule {
+ public:
+  // Steps are of the variant `kind`, but for sums, which have one.
+  Schedule(const Problem& problem, std::string kind)
+      : problem_(problem),
+        kind_(std::move(kind)),
+        layers_(problem.dim("L")),
+        most_(problem.dim("S")),
+        tokens_(problem.dim("T")),
+        dim_(problem.dim("D")) {}
+
+  std::int64_t blocks() const { return (layers_ + most_ - 1) / most_; }
+  std::int64_t first_layer(std::int64_t block) const { return block * most_; }
+  std::int64_t layers_of(std::int64_t block) const {
+    return std::min(most_, layers_ - first_layer(block));
+  }
+  std::int64_t largest_block() const { return std::min(most_, layers_); }
+  std::int64_t tokens() const { return tokens_; }
+  std::int64_t rows() const { return tokens_ * dim_; }  // elements of a (T, D)
+  std::int64_t layer(std::int64_t l) const { return l * dim_; }
+  bool has_g() const { return problem_.has("g"); }
+  bool has_y() const { return problem_.has("Y"); }
+
+  void add_intermediate(const char* name, std::int64_t elements) {
+    list_.intermediates.push_back({name, problem_.dtype, elements});
+  }
+  void add_scalars(const char* name, std::int64_t elements) {
+    list_.intermediates.push_back({name, DType::f32, elements});
+  }
+
+  // Of that op at (T, D), and what else is said.
+  Problem part(const char* name,
+               std::initializer_list<std::pair<const char*, std::int64_t>> dims) const {
+    const Op& op = *find_op(name);
+    Problem part = default_problem(op, problem_.dtype);
+    set_dim(part, "T", tokens_);
+    set_dim(part, "D", dim_);
+    for (const auto& [dim, size] : dims) set_dim(part, dim, size);
+    set_tensor(op, part, "g", has_g());
+    set_option(op, part, "eps", problem_.real("eps"));
+    return part;
+  }
+
+  // What is a tensor of the whole has the dtype that it has there.
+  void add_step(Problem part, std::vector<Binding> tensors, const std::string& kind) {
+    const auto& own = problem_.tensors;
+    for (const Binding& binding : tensors) {
+      const auto found = std::find_if(own.begin(), own.end(), [&](const Problem::TensorType& type) {
+        return type.name == binding.buffer;
+      });
+      if (found != own.end() && part.has(binding.tensor))
+        set_tensor(op_of(part), part, binding.tensor, true, found->dtype);
+    }
+    list_.steps.push_back({std::move(part), kind, std::move(tensors)});
+  }
+  void add_step(Problem part, std::vector<Binding> tensors) {
+    add_step(std::move(part), std::move(tensors), kind_);
+  }
+
+  // to = p + u; a copy without u, zeros without both. (rows, length) of `dtype`.
+  void add_sum(DType dtype, std::int64_t rows, std::int64_t length, Binding to,
+               std::vector<Binding> of) {
+    const Op& op = *find_op("residual_add");
+    Problem part = default_problem(op, dtype);
+    set_dim(part, "T", rows);
+    set_dim(part, "D", length);
+    to.tensor = "R";
+    for (std::size_t i = 0; i < of.size(); ++i) {
+      of[i].tensor = i == 0 ? "P" : "U";
+      set_tensor(op, part, of[i].tensor, true);
+    }
+    of.push_back(std::move(to));
+    add_step(std::move(part), std::move(of), "naive");
+  }
+  // The same of a (T, D).
+  void add_sum(Binding to, std::vector<Binding> of) {
+    add_sum(problem_.dtype, tokens_, dim_, std::move(to), std::move(of));
+  }
+
+  // Phase 1 of a block: all its layers on V_0 … V_b.
+  void add_phase_1(std::int64_t b, Binding o) {
+    o.tensor = "O";
+    add_step(part("attnres_fwd", {{"N", b + 1}, {"Q", layers_of(b)}}),
+             {{"V", "V"},
+              {"w", "w", layer(first_layer(b))},
+              {"g", "g", layer(first_layer(b))},
+              std::move(o),
+              {"LSE", "LSE"}});
+  }
+
+  // Phase 2 of its j-th layer: H of the running sum `p`, which is first updated by `u` if there is
+  // one.
+  void add_phase_2(std::int64_t b, std::int64_t j, Binding p, const char* u, const char* h) {
+    Problem merge = part("attnres_merge_fwd", {});
+    p.tensor = "P";
+    std::vector<Binding> tensors = {std::move(p),
+                                    {"w", "w", layer(first_layer(b) + j)},
+                                    {"g", "g", layer(first_layer(b) + j)},
+                                    {"O1", "O_layers", j * rows()},
+                                    {"L1", "LSE", j * tokens_},
+                                    {"H", h},
+                                    {"LSE", "RowLSE"}};
+    if (u != nullptr) {
+      set_tensor(*find_op("attnres_merge_fwd"), merge, "U", true);
+      tensors.push_back({"U", u});
+    }
+    add_step(std::move(merge), std::move(tensors));
+  }
+
+  // The output of layer `l`, whose input is `h`: that itself, or with Y in F.
+  Binding add_layer(std::int64_t l, Binding h) {
+    if (!has_y()) return h;
+    return add_layer(l, std::move(h), {"", "F"});
+  }
+  Binding add_layer(std::int64_t l, Binding h, const Binding& to) {
+    add_sum(to, {std::move(h), {"", "Y", l * rows()}});
+    return to;
+  }
+
+  // V from X. The first layer's output is the running sum itself; later ones are added to it as the
+  // next layer reads it.
+  void add_blocks() {
+    add_sum({"", "V"}, {{"", "X"}});
+    for (std::int64_t b = 0; b < blocks(); ++b) {
+      const Binding own = {"", "V", (b + 1) * rows()}, first = {"", "O_layers"};
+      const std::int64_t l = first_layer(b);
+      if (layers_of(b) == 1) {
+        add_phase_1(b, has_y() ? first : own);
+        if (has_y()) add_layer(l, first, own);
+        continue;
+      }
+      add_phase_1(b, first);
+      const Binding sum = has_y() ? add_layer(l, first, {"", "Sum"}) : first;
+      const char* output = nullptr;
+      for (std::int64_t j = 1; j < layers_of(b); ++j) {
+        const char* const h = j % 2 == 0 ? "H0" : "H1";
+        add_phase_2(b, j, sum, output, h);
+        output = has_y() ? "F" : h;
+        add_layer(l + j, {"", h});
+      }
+      add_sum(own, {sum, {"", output}});
+    }
+  }
+
+  // What add_blocks needs.
+  void add_intermediates() {
+    add_intermediate("V", (blocks() + 1) * rows());
+    add_intermediate("O_layers", largest_block() * rows());
+    add_intermediate("H0", rows());
+    add_intermediate("H1", rows());
+    if (has_y())
+      for (const char* name : {"Sum", "F"}) add_intermediate(name, rows());
+    add_scalars("LSE", largest_block() * tokens_);
+    add_scalars("RowLSE", tokens_);
+  }
+
+  StepList take() { return std::move(list_); }
+
+ private:
+  const Problem& problem_;
+  std::string kind_;
+  std::int64_t layers_, most_, tokens_, dim_;
+  StepList list_;
+};
+
+inline StepList forward(const Problem& problem, const std::string& kind) {
+  Schedule schedule(problem, kind);
+  schedule.add_intermediates();
+  schedule.add_blocks();
+  schedule.add_step(schedule.part("attnres_fwd", {{"N", schedule.blocks() + 1}}),
+                    {{"V", "V"}, {"w", "w_out"}, {"g", "g_out"}, {"O", "O"}, {"LSE", "RowLSE"}});
+  return schedule.take();
+}
+
+inline Variant forward_variant(Backend backend, const std::string& kind) {
+  Variant variant;
+  variant.op = "block_attnres_fwd";
+  variant.name = kind;
+  variant.summary = "every phase by its " + kind + " variant";
+  variant.backend = backend;
+  if (backend != Backend::cpu) variant.arch = {.min = 80};
+  variant.steps = [kind](const Problem& problem) { return forward(problem, kind); };
+  return variant;
+}
+
+}  // namespace assay::block_attnres
