@@ -17,8 +17,8 @@
 namespace assay {
 namespace {
 
-constexpr std::uint64_t kX = 0, kW = 1, kG = 2, kScale = 3, kWOut = 16, kGOut = 17,
-                        kCotangent = 18, kY = 19;
+constexpr std::uint64_t kX = 0, kW = 1, kG = 2, kScale = 3, kWOut = 16, kGOut = 17, kCotangent = 18,
+                        kY = 19;
 
 using Table = RowMatrix<double>;
 
@@ -73,8 +73,8 @@ std::vector<Expected> reference_fwd(const Problem& problem, const Tensors& input
   Table o(x.rows(), x.cols());
   parallel_for(x.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t)
-      o.row(t) =
-          block_attnres_token<double>(x.row(t), load_added(problem, inputs, t), weights.c, problem.dim("S"), problem.real("eps"));
+      o.row(t) = block_attnres_token<double>(x.row(t), load_added(problem, inputs, t), weights.c,
+                                             problem.dim("S"), problem.real("eps"));
   });
   std::vector<Expected> expected;
   store(o, 0, o.rows(), expected.emplace_back("O", o.size()));

@@ -120,6 +120,11 @@ std::string scaled(double value, double first, std::initializer_list<const char*
   return fmt::format("{:.{}f} {}", value, digits, *unit);
 }
 
+// Empty: none.
+std::string bytes(std::int64_t count) {
+  return count > 0 ? scaled(static_cast<double>(count), 1, {"B", "kB", "MB", "GB"}) : "";
+}
+
 }  // namespace
 
 std::string format_seconds(double seconds) {
@@ -251,13 +256,10 @@ const std::vector<Column>& columns() {
        [](R r) { return counted_percent(r, "sm__warps_active.avg.pct_of_peak_sustained_active"); },
        true},
       {"counters", "counters", false, false, all_counters, all_counters},
-      {"workspace_bytes", "workspace", true, true,
-       [](R r) {
-         return r.workspace_bytes > 0
-                    ? scaled(static_cast<double>(r.workspace_bytes), 1, {"B", "kB", "MB", "GB"})
-                    : "";
-       },
+      {"workspace_bytes", "workspace", true, true, [](R r) { return bytes(r.workspace_bytes); },
        [](R r) { return std::to_string(r.workspace_bytes); }},
+      {"peak_bytes", "peak memory", true, true, [](R r) { return bytes(r.peak_bytes); },
+       [](R r) { return r.peak_bytes > 0 ? std::to_string(r.peak_bytes) : ""; }, true},
       {"numerics", "numerics", false, false, [](R r) { return r.numerics; },
        [](R r) { return r.numerics; }},
       {"repeatability", "repeatability", false, false, [](R r) { return r.repeatability; },

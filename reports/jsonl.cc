@@ -198,6 +198,7 @@ Record to_record(const Json& json) {
   record.numerics = json.at("numerics");
   record.repeatability = json.at("repeatability");
   record.workspace_bytes = json.at("workspace_bytes");
+  record.peak_bytes = json.value("peak_bytes", std::int64_t{0});
   record.status = to_status(json.at("status"));
   record.reason = json.at("reason");
   for (const Json& check : json.at("checks")) record.checks.push_back(to_check(check));
@@ -327,6 +328,7 @@ std::string to_json(const Record& record) {
                {"workspace_bytes", record.workspace_bytes},
                {"status", name(record.status)},
                {"reason", record.reason}};
+  if (record.peak_bytes > 0) json["peak_bytes"] = record.peak_bytes;
   json["checks"] = Json::array();
   for (const Check& check : record.checks) json["checks"].push_back(to_object(check));
   json["measurements"] = Json::array();

@@ -76,7 +76,7 @@ TensorView part_of(const Step& step, const Binding& binding, TensorSpec spec,
 std::string str(const Step& step) { return str(step.problem) + " " + step.variant; }
 
 std::unique_ptr<const PlacedSteps> place(const Variant& composite, const Problem& problem,
-                                        const Buffers& buffers) {
+                                         const Buffers& buffers) {
   auto placed = std::make_unique<PlacedSteps>();
   placed->list = composite.steps(problem);
   auto* const base = static_cast<char*>(buffers.workspace);
@@ -116,6 +116,7 @@ void complete_composite(Variant& composite) {
   composite.numerics = [](const Problem&) { return Numerics{}; };
   composite.unsupported = [self](const Problem& problem) { return unsupported(*self, problem); };
   composite.workspace = [self](const Problem& problem) { return workspace(*self, problem); };
+  if (composite.prepare) return;  // a liar's own
   composite.prepare = [self](const Problem& problem, const Buffers& buffers) -> Launch {
     const auto placed = place(*self, problem, buffers);
     std::vector<Launch> launches;

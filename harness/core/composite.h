@@ -31,7 +31,7 @@ struct PlacedSteps {
 // The steps of a composite on its buffers; views into the tensors and the workspace. Throws
 // std::logic_error where a step names what is not there: a mistake in the variant.
 std::unique_ptr<const PlacedSteps> place(const Variant& composite, const Problem& problem,
-                                        const Buffers& buffers);
+                                         const Buffers& buffers);
 
 // Fills in what a composite does not say itself.
 void complete_composite(Variant& composite);

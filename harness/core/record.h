@@ -154,6 +154,8 @@ struct Record {
   std::string numerics;       // as declared, in words
   std::string repeatability;  // as declared
   std::int64_t workspace_bytes = 0;
+  // Of a composite: its tensors and its workspace, all that is there at once; 0: no composite.
+  std::int64_t peak_bytes = 0;
   Status status = Status::error;
   std::string reason;  // why it did not pass; empty when it did
   std::vector<Check> checks;

@@ -205,6 +205,11 @@ Record begin_record(const Job& job, const RunOptions& options) {
 void add_declarations(Record& record, const Job& job) {
   record.numerics = declared_numerics(job);
   if (job.variant->workspace) record.workspace_bytes = job.variant->workspace(job.problem).bytes;
+  if (job.variant->steps) {
+    record.peak_bytes = record.workspace_bytes;
+    for (const TensorSpec& spec : tensor_specs(op_of(job.problem), job.problem))
+      record.peak_bytes += spec.bytes();
+  }
 }
 
 void judge_checks(Record& record) {

@@ -25,7 +25,8 @@ class Surroundings {
  public:
   static constexpr std::int64_t kMost = 4 << 20;  // bytes
 
-  Surroundings(Device& device, const Buffers& buffers, const PlacedSteps& placed) : device_(device) {
+  Surroundings(Device& device, const Buffers& buffers, const PlacedSteps& placed)
+      : device_(device) {
     views_.assign(buffers.tensors.begin(), buffers.tensors.end());
     views_.insert(views_.end(), placed.intermediates.begin(), placed.intermediates.end());
     std::int64_t bytes = 0;

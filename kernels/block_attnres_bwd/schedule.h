@@ -27,7 +27,8 @@ class BackwardSchedule : public Schedule {
     for (const char* gradient : {"dg_1", "dg_2"}) add_scalars(gradient, weights);
   }
 
-  // The gradient by V_0 … V_n-1 of phase 1, with queries from that layer on; the first overwrites dV.
+  // The gradient by V_0 … V_n-1 of phase 1, with queries from that layer on; the first overwrites
+  // dV.
   void add_phase_1(Problem part, bool accumulate, std::vector<Binding> further) {
     const Op& op = *find_op("attnres_bwd");
     set_option(op, part, "accumulate", accumulate);
@@ -45,10 +46,8 @@ class BackwardSchedule : public Schedule {
   void add_block(std::int64_t b) {
     const std::int64_t count = layers_of(b), weights = layer(first_layer(b));
     const Binding own = {"", "dV", (b + 1) * rows()};  // of the sum that the block leaves
-    std::vector<Binding> phase_1 = {{"w", "w", weights},
-                                    {"g", "g", weights},
-                                    {"dw", "dw_1", weights},
-                                    {"dg", "dg_1", weights}};
+    std::vector<Binding> phase_1 = {
+        {"w", "w", weights}, {"g", "g", weights}, {"dw", "dw_1", weights}, {"dg", "dg_1", weights}};
     const Problem part = this->part("attnres_bwd", {{"N", b + 1}, {"Q", count}});
     if (count == 1) {
       phase_1.push_back({"dO", "dV", own.first});
