@@ -23,7 +23,8 @@ Variant two_steps(const std::function<void(StepList&)>& change = [](StepList&) {
     Problem copy = problem;
     set_tensor(op, copy, "U", false);
     StepList list;
-    list.intermediates = {{"First", DType::f32, 3}, {"Copy", DType::f32, problem.dim("T") * 2}};
+    list.intermediates = {{"First", DType::f32, 3},
+                          {"Copy", DType::f32, problem.dim("T") * problem.dim("D")}};
     list.steps = {{copy, "naive", {{"P", "P"}, {"R", "Copy"}}},
                   {problem, "naive", {{"P", "Copy"}, {"U", "U"}, {"R", "R"}}}};
     change(list);

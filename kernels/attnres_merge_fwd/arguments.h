@@ -49,16 +49,6 @@ inline std::string too_large(const Problem& p) {
   return p.dim("D") > std::int64_t{1} << 30 ? "D above 2^30" : "";
 }
 
-// p + u, rounded to P's dtype: once, also where U has more bits.
-template <class T>
-ASSAY_DEVICE float updated(float p, float u) {
-  if constexpr (sizeof(T) == 4) {
-    return p + u;
-  } else {
-    return widen(narrow<T>(add_to_odd(p, u)));
-  }
-}
-
 // Elements i to i + kCount - 1 of P, updated where there is a U; the first to read them also writes
 // them.
 template <class T, int kCount>
@@ -68,7 +58,7 @@ ASSAY_DEVICE void update_part(const Arguments<T>& a, std::int64_t i, float (&x)[
   float u[kCount];
   load_part(a.u, i, u);
   ASSAY_UNROLL
-  for (int j = 0; j < kCount; ++j) x[j] = updated<T>(x[j], u[j]);
+  for (int j = 0; j < kCount; ++j) x[j] = rounded_sum<T>(x[j], u[j]);
   store_part(AnyOutput{a.p, dtype_of<T>}, i, x);
 }
 

@@ -92,10 +92,8 @@ class BackwardSchedule : public Schedule {
     const Op& op = *find_op("attnres_merge_bwd");
     Problem merge = part("attnres_merge_bwd", {});
     set_option(op, merge, "accumulate", true);
-    Binding p = sum(j);
-    p.tensor = "P";
     const std::int64_t weights = layer(first_layer(b) + j);
-    add_step(std::move(merge), {std::move(p),
+    add_step(std::move(merge), {as("P", sum(j)),
                                 {"w", "w", weights},
                                 {"g", "g", weights},
                                 {"O1", "O_layers", j * rows()},

@@ -19,6 +19,12 @@
 
 namespace assay::block_attnres {
 
+// That part of a buffer as a tensor of a step.
+inline Binding as(std::string tensor, Binding part) {
+  part.tensor = std::move(tensor);
+  return part;
+}
+
 class Schedule {
  public:
   // Steps are of the variant `kind`, but for sums, which have one.
@@ -80,32 +86,30 @@ class Schedule {
 
   // to = p + u; a copy without u, zeros without both. (rows, length) of `dtype`.
   void add_sum(DType dtype, std::int64_t rows, std::int64_t length, Binding to,
-               std::vector<Binding> of) {
+               const std::vector<Binding>& of) {
     const Op& op = *find_op("residual_add");
     Problem part = default_problem(op, dtype);
     set_dim(part, "T", rows);
     set_dim(part, "D", length);
-    to.tensor = "R";
-    for (std::size_t i = 0; i < of.size(); ++i) {
-      of[i].tensor = i == 0 ? "P" : "U";
-      set_tensor(op, part, of[i].tensor, true);
+    std::vector<Binding> tensors = {as("R", std::move(to))};
+    for (const Binding& summand : of) {
+      tensors.push_back(as(tensors.size() == 1 ? "P" : "U", summand));
+      set_tensor(op, part, tensors.back().tensor, true);
     }
-    of.push_back(std::move(to));
-    add_step(std::move(part), std::move(of), "naive");
+    add_step(std::move(part), std::move(tensors), "naive");
   }
   // The same of a (T, D).
-  void add_sum(Binding to, std::vector<Binding> of) {
-    add_sum(problem_.dtype, tokens_, dim_, std::move(to), std::move(of));
+  void add_sum(Binding to, const std::vector<Binding>& of) {
+    add_sum(problem_.dtype, tokens_, dim_, std::move(to), of);
   }
 
   // Phase 1 of a block: all its layers on V_0 … V_b.
   void add_phase_1(std::int64_t b, Binding o) {
-    o.tensor = "O";
     add_step(part("attnres_fwd", {{"N", b + 1}, {"Q", layers_of(b)}}),
              {{"V", "V"},
               {"w", "w", layer(first_layer(b))},
               {"g", "g", layer(first_layer(b))},
-              std::move(o),
+              as("O", std::move(o)),
               {"LSE", "LSE"}});
   }
 
@@ -113,8 +117,7 @@ class Schedule {
   // one.
   void add_phase_2(std::int64_t b, std::int64_t j, Binding p, const char* u, const char* h) {
     Problem merge = part("attnres_merge_fwd", {});
-    p.tensor = "P";
-    std::vector<Binding> tensors = {std::move(p),
+    std::vector<Binding> tensors = {as("P", std::move(p)),
                                     {"w", "w", layer(first_layer(b) + j)},
                                     {"g", "g", layer(first_layer(b) + j)},
                                     {"O1", "O_layers", j * rows()},

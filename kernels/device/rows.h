@@ -49,6 +49,16 @@ ASSAY_DEVICE float add_to_odd(float x, float y) {
   return as_float((lost > 0) == (sum > 0) ? bits + 1 : bits - 1);
 }
 
+// x + y as a T holds it: rounded once, also where an input has more bits.
+template <class T>
+ASSAY_DEVICE float rounded_sum(float x, float y) {
+  if constexpr (sizeof(T) == 4) {
+    return x + y;
+  } else {
+    return widen(narrow<T>(add_to_odd(x, y)));
+  }
+}
+
 template <class T, int kCount>
 ASSAY_DEVICE void load_part(const T* from, std::int64_t i, float (&x)[kCount]) {
   if constexpr (kCount == 1) {

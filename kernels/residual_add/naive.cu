@@ -14,16 +14,6 @@ struct Arguments {
   bool aligned;           // vectors may be used
 };
 
-// x + y in one rounding to 16 bits, whatever the inputs' bits.
-template <class T>
-ASSAY_DEVICE float sum(float x, float y) {
-  if constexpr (sizeof(T) == 4) {
-    return x + y;
-  } else {
-    return widen(narrow<T>(add_to_odd(x, y)));
-  }
-}
-
 // T: of R.
 template <class T>
 ASSAY_KERNEL(kThreads)
@@ -32,13 +22,14 @@ void add(Arguments a) {
   const std::int64_t chunks = (a.elements + kChunk - 1) / kChunk;
   for (std::int64_t chunk = block_index(); chunk < chunks; chunk += num_blocks()) {
     const std::int64_t begin = chunk * kChunk;
-    const int count = static_cast<int>(min<std::int64_t>(kChunk, a.elements - begin));
+    const std::int64_t left = a.elements - begin;
+    const int count = left < kChunk ? static_cast<int>(left) : kChunk;
     for_each_part<kVectorSize<T>>(a.aligned, 0, count, [&]<int kCount>(int i, Count<kCount>) {
       float x[kCount] = {}, y[kCount] = {};
       if (a.p.present()) load_part(a.p, begin + i, x);
       if (a.u.present()) load_part(a.u, begin + i, y);
       ASSAY_UNROLL
-      for (int j = 0; j < kCount; ++j) x[j] = sum<T>(x[j], y[j]);
+      for (int j = 0; j < kCount; ++j) x[j] = rounded_sum<T>(x[j], y[j]);
       store_part(a.r, begin + i, x);
     });
   }

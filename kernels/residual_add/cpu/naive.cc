@@ -47,7 +47,7 @@ ASSAY_VARIANT(naive){
     .repeatability = Repeatability::batch_invariant,
     .numerics = [](const Problem&) { return Numerics{}; },
     .workspace =
-        [](const Problem& p) { return Workspace{4 * num_threads() * padded_dim(p.dim("D"))}; },
+        [](const Problem& p) { return workspace_of(num_threads() * padded_dim(p.dim("D"))); },
     .prepare = [](const Problem& p, const Buffers& b) -> Launch {
       return dispatch(p.dtype_of("R"), [&](auto type) -> Launch {
         using T = typename decltype(type)::type;
