@@ -163,6 +163,11 @@ int verify_file_command(const VerifyFileArguments& arguments) {
           "{} is of `{}`, {} of `{}`: folders that are judged together hold one problem",
           exports.front().folder.string(), exports.front().key.problem, other.folder.string(),
           other.key.problem));
+  if (op_of(problem).is_composite)
+    throw UsageError(fmt::format(
+        "{} has no bounds as a whole, only its steps do: export and judge problems of the ops that "
+        "it consists of",
+        problem.op));
   // Opened first: a result that can't be kept is not worth computing.
   const std::unique_ptr<JsonlWriter> file =
       arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);

@@ -173,4 +173,13 @@ TEST_CASE("the problems of suites are listed as canonical text, one a line", "[v
   CHECK(assay("list problems").code == 2);
 }
 
+TEST_CASE("outputs of a whole network are refused: it has no bounds", "[verify-file]") {
+  const Folder folder;
+  const std::filesystem::path to = folder / "whole";
+  CHECK(assay("export 'block_attnres_fwd L=2 S=1 T=2 D=8' --to " + quoted(to)).code == 0);
+  const Outcome judged = assay("verify-file " + quoted(to) + "--variant peer");
+  CHECK(judged.code == 2);
+  CHECK(judged.text.find("only its steps do") != std::string::npos);
+}
+
 }  // namespace assay
