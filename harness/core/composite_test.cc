@@ -67,7 +67,7 @@ TEST_CASE("a composite runs its steps in order, with memory for what is between 
   CHECK(variant.unsupported(problem).empty());
   const std::int64_t own =
       find_variant("residual_add", "naive", Backend::cpu)->workspace(problem).bytes;
-  CHECK(variant.workspace(problem).bytes == 2 * 256 + own);
+  CHECK(variant.workspace(problem).bytes == 512 + own);
   Memory memory(variant, problem);
   const Launch launch = variant.prepare(problem, memory.buffers);
   memory.storage[0].assign(8, 2.0f);
