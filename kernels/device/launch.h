@@ -81,7 +81,9 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&...
 
 template <class... Parameters>
 void allow_shared(void (*kernel)(Parameters...), std::int64_t bytes) {
-  if (const char* why = executor::allow_shared(reinterpret_cast<const void*>(kernel), bytes)) {
+  const auto* function = reinterpret_cast<const void*>(kernel);
+  if (bytes >= 0 && bytes <= executor::most_shared(function)) return;
+  if (const char* why = executor::allow_shared(function, bytes)) {
     throw EnvironmentError("raising a kernel's shared memory to " + std::to_string(bytes) +
                            " bytes: " + why);
   }
@@ -117,10 +119,13 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&...
   if (status != cudaSuccess) check(status, describe(config));
 }
 
-// Lets `kernel` be launched with up to `bytes` of dynamic shared memory. Belongs into prepare, not
-// into a Launch.
+// Lets `kernel` be launched with up to `bytes` of dynamic shared memory; what it was let before it
+// keeps: the same kernel may serve several problems. Belongs into prepare, not into a Launch.
 template <class... Parameters>
 void allow_shared(void (*kernel)(Parameters...), std::int64_t bytes) {
+  cudaFuncAttributes attributes = {};
+  check(cudaFuncGetAttributes(&attributes, kernel), "asking what a kernel may have");
+  if (bytes >= 0 && bytes <= attributes.maxDynamicSharedSizeBytes) return;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)),
         "raising a kernel's shared memory to " + std::to_string(bytes) + " bytes");

@@ -112,6 +112,9 @@ TEST_CASE("what a device would refuse is refused with its reason") {
   CHECK(allow_shared(&function, 227 << 10) == nullptr);
   CHECK(refusal(&function, {1, 32, 227 << 10}) == nullptr);
   CHECK(std::string(allow_shared(&function, (227 << 10) + 1)) == "invalid argument");
+  CHECK(most_shared(&function) == 227 << 10);
+  CHECK(allow_shared(&function, 4096) == nullptr);  // less, even than without it
+  CHECK(std::string(refusal(&function, {1, 32, 8192})) == "invalid argument");
   settings().device = device_model(80);
   CHECK(std::string(allow_shared(&function, 164 << 10)) == "invalid argument");
   settings() = {};

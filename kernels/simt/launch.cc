@@ -303,13 +303,12 @@ const char* refusal(const void* function, const Shape& shape) {
       shape.shared_bytes < 0) {
     return "invalid argument";
   }
+  return shape.shared_bytes > most_shared(function) ? "invalid argument" : nullptr;
+}
+
+std::int64_t most_shared(const void* function) {
   const auto allowed = allowed_shared().find(function);
-  if (shape.shared_bytes > (allowed == allowed_shared().end()
-                                ? kPlainShared
-                                : std::max(kPlainShared, allowed->second))) {
-    return "invalid argument";
-  }
-  return nullptr;
+  return allowed == allowed_shared().end() ? kPlainShared : allowed->second;
 }
 
 const char* allow_shared(const void* function, std::int64_t bytes) {

@@ -60,7 +60,10 @@ const char* refusal(const void* function, const Shape& shape);
 // Runs the launch. Throws KernelFault for a finding.
 void launch(const Kernel& kernel, const Shape& shape);
 
-const char* allow_shared(const void* function, std::int64_t bytes);  // returns as refusal()
+// Dynamic shared memory that a launch of the function may have, as on a device: the number is set,
+// whatever it was before, also below what every kernel may have at first. Returns as refusal().
+const char* allow_shared(const void* function, std::int64_t bytes);
+std::int64_t most_shared(const void* function);
 std::int64_t resident_blocks(std::int64_t threads, std::int64_t shared_bytes);
 
 // Grows whenever a thread of one worker got further; by that worker alone.
