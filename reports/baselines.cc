@@ -35,19 +35,6 @@ void append(Results& all, Results one) {
 
 }  // namespace
 
-std::string slug(std::string_view device) {
-  std::string result;
-  for (const char c : lower(std::string(device))) {
-    const bool kept = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (kept)
-      result += c;
-    else if (!result.empty() && result.back() != '-')
-      result += '-';
-  }
-  while (!result.empty() && result.back() == '-') result.pop_back();
-  return result.empty() ? "unknown" : result;
-}
-
 std::string baseline_path(const std::string& folder, std::string_view device) {
   return (std::filesystem::path(folder) / (slug(device) + ".jsonl")).string();
 }

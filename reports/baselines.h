@@ -12,9 +12,6 @@ namespace assay {
 
 inline constexpr const char* kBaselineFolder = "reports/baselines";
 
-// "NVIDIA H100 80GB HBM3" -> "nvidia-h100-80gb-hbm3".
-std::string slug(std::string_view device);
-
 // FOLDER/nvidia-h100-80gb-hbm3.jsonl
 std::string baseline_path(const std::string& folder, std::string_view device);
 

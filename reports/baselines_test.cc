@@ -1,6 +1,7 @@
 // The names under which baselines are kept.
 #include "reports/baselines.h"
 
+#include "harness/core/text.h"
 #include "harness/testing.h"
 
 namespace assay {

@@ -144,6 +144,15 @@ const std::vector<Column>& columns() {
        [](R r) { return r.problem; }},
       {"variant", "variant", false, true, [](R r) { return r.variant + "@" + r.backend; },
        [](R r) { return r.variant; }},
+      {"choice", "choice", false, true, [](R r) { return r.choice; }, [](R r) { return r.choice; },
+       true},
+      {"choice_cost", "cost of choice", true, true,
+       [](R r) {
+         if (!r.choice_cost) return std::string();
+         const auto& [share, best] = *r.choice_cost;
+         return share <= 0 ? "best" : fmt::format("{:+.1f} % of {}", 100 * share, best);
+       },
+       [](R r) { return r.choice_cost ? number(r.choice_cost->share) : ""; }, true},
       {"backend", "backend", false, false, [](R r) { return r.backend; },
        [](R r) { return r.backend; }},
       {"device", "device", false, false, [](R r) { return r.device; },

@@ -10,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/parallel.h"
+#include "reports/choices.h"
 
 namespace assay {
 namespace {
@@ -197,6 +198,7 @@ Record to_record(const Json& json) {
   record.contract = json.value("contract", "");  // others' records have none
   record.numerics = json.at("numerics");
   record.repeatability = json.at("repeatability");
+  record.choice = json.value("choice", "");
   record.workspace_bytes = json.at("workspace_bytes");
   record.peak_bytes = json.value("peak_bytes", std::int64_t{0});
   record.status = to_status(json.at("status"));
@@ -328,6 +330,7 @@ std::string to_json(const Record& record) {
                {"workspace_bytes", record.workspace_bytes},
                {"status", name(record.status)},
                {"reason", record.reason}};
+  if (!record.choice.empty()) json["choice"] = record.choice;
   if (record.peak_bytes > 0) json["peak_bytes"] = record.peak_bytes;
   json["checks"] = Json::array();
   for (const Check& check : record.checks) json["checks"].push_back(to_object(check));
@@ -422,6 +425,7 @@ Results read_results(const std::vector<std::string>& files) {
     // Without a line break at its end: the writer was stopped in the middle of the last line.
     read_lines(lines, path, !ends_with_break(path), results);
   }
+  weigh_choices(results.records);
   return results;
 }
 

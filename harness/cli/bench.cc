@@ -20,7 +20,7 @@ namespace {
 
 // "fused@cuda/attnres_fwd/dtype=bf16/N=9", and the cache state where it is not cold.
 std::string benchmark_name(const Job& job, const std::string& cache) {
-  std::string text = job.variant->bare_name() + "/" + str(job.problem);
+  std::string text = shown_name(job) + "/" + str(job.problem);
   std::replace(text.begin(), text.end(), ' ', '/');
   return cache == "cold" ? text : text + "/cache=" + cache;
 }
@@ -109,7 +109,8 @@ class Bench {
       device_ = find_platform(job.device->backend)->open(job.device->index);
       limits_ = std::make_unique<Limits>(*device_, cache_folder(), options_.limits_again);
     }
-    case_.emplace(Case{job.problem, job.variant, device_.get(), limits_.get()}, oracle_, options_);
+    case_.emplace(Case{job.problem, job.variant, device_.get(), limits_.get(), job.alias, job.note},
+                  oracle_, options_);
   }
 
   // Returns the sum of the times.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/engine/choice_table.h"
 #include "harness/engine/measure.h"
 #include "harness/engine/runner.h"
 #include "harness/engine/suite.h"
@@ -18,6 +19,8 @@ namespace assay {
 inline constexpr int kExitGood = 0;
 inline constexpr int kExitBad = 1;
 inline constexpr int kExitUsage = 2;
+
+inline constexpr const char* kTuningFolder = "reports/tuning";
 
 struct RunArguments {
   std::vector<std::string> what;      // suites and problems
@@ -41,6 +44,22 @@ struct RunArguments {
 };
 
 int run_command(const RunArguments& arguments);
+// What it does: runs the cases, with progress, files and a summary. Also hands the records over,
+// but for their samples, if asked to.
+Counts sweep(const RunArguments& arguments, const Selection& selection,
+             std::vector<Record>* records = nullptr);
+
+struct TuneArguments {
+  RunArguments run;               // `what` may be empty where there are records
+  std::vector<std::string> from;  // files of records
+  std::string folder = kTuningFolder;
+};
+
+int tune_command(const TuneArguments& arguments);
+// Of a device, what `auto` should run for each problem in the records: the fastest, cold, of our
+// variants that passed, with fp32 internals and the same bits in every run. Of those that are
+// within a percent of it, the one that needs no configuration.
+std::vector<ChoiceRow> tuned_rows(const std::vector<Record>& records, const std::string& device);
 
 struct BenchArguments {
   RunArguments run;
@@ -146,5 +165,7 @@ int selftest_comparison(const SelftestArguments& arguments);
 
 // ./suites first, then what lies beside the binary or was installed with it.
 SuitePath default_suite_path();
+// Likewise of the tables that `auto` chooses by: ./reports/tuning, …
+std::vector<std::filesystem::path> default_tuning_folders();
 
 }  // namespace assay

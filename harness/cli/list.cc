@@ -10,6 +10,7 @@
 #include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
+#include "harness/engine/choice_table.h"
 
 namespace assay {
 namespace {
@@ -56,9 +57,11 @@ void list_families(const std::string& name) {
 void list_all_families() { list_families(""); }
 
 void list_variants() {
+  std::vector<const Variant*> all = variants();
+  all.insert(all.end(), auto_variants().begin(), auto_variants().end());
   std::size_t width = 0;
-  for (const Variant* variant : variants()) width = std::max(width, variant->id().size());
-  for (const Variant* variant : variants())
+  for (const Variant* variant : all) width = std::max(width, variant->id().size());
+  for (const Variant* variant : all)
     fmt::print("{:<{}}  {}\n", variant->id(), width, variant->summary);
 }
 
@@ -104,19 +107,28 @@ constexpr Listing kListings[] = {{"ops", list_ops},
 
 }  // namespace
 
-SuitePath default_suite_path() {
-  SuitePath path{{"suites"}};
+namespace {
+
+// A folder of the checkout: here, beside the binary, and as installed.
+std::vector<std::filesystem::path> places_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> places = {folder};
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
   if (length > 0) {
-    const auto folder =
+    const auto binary =
         std::filesystem::path(std::string(self, static_cast<std::size_t>(length))).parent_path();
-    path.folders.push_back(folder / "suites");
-    path.folders.push_back(folder.parent_path() / "suites");  // build/assay in a checkout
-    path.folders.push_back(folder.parent_path() / "share" / "assay" / "suites");  // installed
+    places.push_back(binary / folder);
+    places.push_back(binary.parent_path() / folder);  // build/assay in a checkout
+    places.push_back(binary.parent_path() / "share" / "assay" / folder);  // installed
   }
-  return path;
+  return places;
 }
+
+}  // namespace
+
+SuitePath default_suite_path() { return {places_of("suites")}; }
+
+std::vector<std::filesystem::path> default_tuning_folders() { return places_of(kTuningFolder); }
 
 int list_command(const std::string& what, const std::vector<std::string>& of) {
   if (what == "problems") {

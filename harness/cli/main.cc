@@ -19,6 +19,8 @@ Examples:
   assay run attnres_smoke --verify-only --backend cpu
   assay run 'attnres_fwd dtype=bf16,f16 N=2:9 T=1,4096 D=2304' --variant 'fused@*' --out results.jsonl
   assay report results.jsonl --format markdown
+  assay tune large --backend cuda
+  assay run large --variant auto,fused --out results.jsonl
   assay bench quick --benchmark_filter='fused@.*N=9' --benchmark_out=bench.json
   assay compare before.jsonl after.jsonl --gate --out summary.md --out junit.xml
   assay baseline update results.jsonl
@@ -42,6 +44,51 @@ op=, problem=, variant=, status=, ... (any column's key): only cases whose text 
           separated by commas
 A value with blanks is quoted: problem="attnres_fwd dtype=bf16 N=9*".)";
 
+// Which cases, and how they are run: common to all that runs cases. Returns the option that names
+// the problems.
+CLI::Option* add_selection(CLI::App* app, assay::RunArguments& arguments) {
+  app->add_option("--variant", arguments.variants,
+                  "Only variants whose id (attnres_fwd/fused@cuda), bare name (fused@cuda) or name "
+                  "(fused) matches GLOB; with a configuration that `tune` tries: 'fused[rows=3]', "
+                  "'fused[*]'; auto: what `tune` found to be the fastest; may be repeated")
+      ->type_name("GLOB")
+      ->delimiter(',');
+  app->add_option("--backend", arguments.backends,
+                  "Only these backends: cpu, cuda, simt (default: cpu and cuda, where there is a "
+                  "device; simt runs the CUDA sources on the CPU, to verify them, and is never "
+                  "timed)")
+      ->type_name("NAME")
+      ->delimiter(',');
+  app->add_option("--device", arguments.device,
+                  "Which device of a backend that has several (default 0)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--seed", arguments.seed, "Of the inputs")->type_name("S")->capture_default_str();
+  app->add_option("--timeout", arguments.timeout,
+                  "A kernel that takes so long has hung; on simt, one in which no thread gets any "
+                  "further for so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86400.0))
+      ->capture_default_str();
+  app->add_flag(
+      "--in-process", arguments.in_process,
+      "Run the cases in this process, for debuggers and profilers: a crash or a hang then "
+      "ends the sweep (default: in a worker process, which is started again)");
+  app->add_option(
+         "--cache", arguments.measure.caches,
+         "Time in these cache states: cold (inputs in memory alone), hot (the same buffers "
+         "again), graph (cold, as a replayed CUDA graph)")
+      ->type_name("NAMES")
+      ->capture_default_str();
+  app->add_flag("--measure-limits", arguments.limits_again,
+                "Measure what the device can do, whatever is known from earlier runs");
+  return app->add_option(
+      "what", arguments.what,
+      "A problem ('attnres_fwd N=9 T=4096 D=7168'; lists 1,37 and ranges 2:33, 2:33:5, "
+      "1:128:*2 mean several), "
+      "or the name or path of a suite (sought in ./suites, then beside the binary)");
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "Assay proves GPU kernels right, element by element against an fp64 reference, and measures "
@@ -64,29 +111,8 @@ int run(int argc, char** argv) {
   assay::RunArguments arguments;
   arguments.arguments.assign(argv, argv + argc);
   CLI::App* run = app.add_subcommand("run", "Verify and time suites and problems");
-  run->add_option("what", arguments.what,
-                  "A problem ('attnres_fwd N=9 T=4096 D=7168'; lists 1,37 and ranges 2:33, 2:33:5, "
-                  "1:128:*2 mean several), "
-                  "or the name or path of a suite (sought in ./suites, then beside the binary)")
-      ->required();
-  run->add_option("--variant", arguments.variants,
-                  "Only variants whose id (attnres_fwd/fused@cuda), bare name (fused@cuda) or name "
-                  "(fused) matches GLOB; "
-                  "may be repeated")
-      ->type_name("GLOB")
-      ->delimiter(',');
-  run->add_option("--backend", arguments.backends,
-                  "Only these backends: cpu, cuda, simt (default: cpu and cuda, where there is a "
-                  "device; simt runs the "
-                  "CUDA sources on the CPU, to verify them, and is never timed)")
-      ->type_name("NAME")
-      ->delimiter(',');
-  run->add_option("--device", arguments.device,
-                  "Which device of a backend that has several (default 0)")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+  add_selection(run, arguments)->required();
   run->add_flag("--verify-only", arguments.verify_only, "Do not time");
-  run->add_option("--seed", arguments.seed, "Of the inputs")->type_name("S")->capture_default_str();
   run->add_option(
          "--seeds", arguments.seeds,
          "Verify each case with so many seeds, from --seed on: one alone can hide a failure")
@@ -100,16 +126,6 @@ int run(int argc, char** argv) {
   run->add_option("--schedule", arguments.schedule,
                   "In which order simt runs threads (default: each in turn)")
       ->check(CLI::IsMember({"ascending", "descending", "random", "starve"}));
-  run->add_option("--timeout", arguments.timeout,
-                  "A kernel that takes so long has hung; on simt, one in which no thread gets any "
-                  "further for so long")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.05, 86400.0))
-      ->capture_default_str();
-  run->add_flag(
-      "--in-process", arguments.in_process,
-      "Run the cases in this process, for debuggers and profilers: a crash or a hang then "
-      "ends the sweep (default: in a worker process, which is started again)");
   run->add_option("--trace", arguments.trace,
                   "Print the barriers and collectives of this block of every simt launch, in "
                   "order, on stderr")
@@ -138,12 +154,6 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
-  run->add_option(
-         "--cache", arguments.measure.caches,
-         "Time in these cache states: cold (inputs in memory alone), hot (the same buffers "
-         "again), graph (cold, as a replayed CUDA graph)")
-      ->type_name("NAMES")
-      ->capture_default_str();
   run->add_option("--counters", arguments.measure.counters,
                   "Count on the GPU, by CUPTI: bytes of the memory, cache hits, tensor cores, "
                   "occupancy, or the counters of these names")
@@ -152,14 +162,31 @@ int run(int argc, char** argv) {
       ->default_str(assay::usual_counters());
   run->add_flag("!--no-cupti", arguments.measure.trace,
                 "Do not ask CUPTI for the times of the kernels");
-  run->add_flag("--measure-limits", arguments.limits_again,
-                "Measure what the device can do, whatever is known from earlier runs");
   run->add_option("--out", arguments.out, "Append the records to this file, as JSON lines")
       ->type_name("FILE");
   run->add_option("--watch", arguments.watch,
                   "Write the HTML report of this sweep here, again and again while it goes on")
       ->type_name("FILE.html");
   run->footer(kExamples);
+
+  assay::TuneArguments tune_arguments;
+  tune_arguments.run.measure.caches = "cold";
+  tune_arguments.run.arguments.assign(argv, argv + argc);
+  CLI::App* tune = app.add_subcommand(
+      "tune",
+      "Find the fastest variant and configuration for each problem; `--variant auto` runs them");
+  add_selection(tune, tune_arguments.run);
+  tune->add_option("--from", tune_arguments.from,
+                   "Run nothing: choose from these files of records (of `run --variant "
+                   "'*,*[*]'`)")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  tune->add_option("--tables", tune_arguments.folder,
+                   "Folder of the tables, one file a device; rows of other problems stay")
+      ->type_name("DIR")
+      ->capture_default_str();
+  tune->add_flag("--quiet", tune_arguments.run.quiet, "As for run");
+  tune->add_option("--out", tune_arguments.run.out, "As for run")->type_name("FILE");
 
   assay::BenchArguments bench_arguments;
   bench_arguments.run.measure.caches = "cold";
@@ -168,29 +195,7 @@ int run(int argc, char** argv) {
       "bench",
       "Verified cases as benchmarks of Google Benchmark, whose flags (--benchmark_…) it takes");
   bench->allow_extras();
-  bench->add_option("what", bench_arguments.run.what, "As for run")->required();
-  bench->add_option("--variant", bench_arguments.run.variants, "As for run")
-      ->type_name("GLOB")
-      ->delimiter(',');
-  bench->add_option("--backend", bench_arguments.run.backends, "As for run; simt is never timed")
-      ->type_name("NAME")
-      ->delimiter(',');
-  bench->add_option("--device", bench_arguments.run.device, "As for run")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
-  bench->add_option("--seed", bench_arguments.run.seed, "Of the inputs")
-      ->type_name("S")
-      ->capture_default_str();
-  bench->add_option("--cache", bench_arguments.run.measure.caches, "As for run")
-      ->type_name("NAMES")
-      ->capture_default_str();
-  bench->add_option("--timeout", bench_arguments.run.timeout, "As for run")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.05, 86400.0))
-      ->capture_default_str();
-  bench->add_flag("--in-process", bench_arguments.run.in_process,
-                  "Also verify in this process (default: in a worker)");
-  bench->add_flag("--measure-limits", bench_arguments.run.limits_again, "As for run");
+  add_selection(bench, bench_arguments.run)->required();
 
   assay::ExportArguments export_arguments;
   CLI::App* exporting = app.add_subcommand(
@@ -420,6 +425,7 @@ int run(int argc, char** argv) {
       arguments.measure.counters = assay::usual_counters();
     return assay::run_command(arguments);
   }
+  if (tune->parsed()) return assay::tune_command(tune_arguments);
   if (bench->parsed()) {
     bench_arguments.benchmark = bench->remaining();
     return assay::bench_command(bench_arguments);

@@ -69,7 +69,7 @@ void Progress::draw() {
 
 void Progress::begin_case(const Job& job, std::size_t /*index*/) {
   if (!terminal_) return;
-  table_.begin_case(job.variant->bare_name(), str(job.problem), time_of_day());
+  table_.begin_case(shown_name(job), str(job.problem), time_of_day());
   draw();
 }
 

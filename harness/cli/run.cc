@@ -22,8 +22,9 @@ namespace {
 
 class Recorder : public Observer {
  public:
-  Recorder(std::size_t cases, JsonlWriter* file, Watch* watch, bool quiet)
-      : progress_(cases, quiet), file_(file), watch_(watch) {}
+  Recorder(std::size_t cases, JsonlWriter* file, Watch* watch, std::vector<Record>* kept,
+           bool quiet)
+      : progress_(cases, quiet), file_(file), watch_(watch), kept_(kept) {}
   void begin_case(const Job& job, std::size_t index) override {
     if (watch_) watch_->begin_case(job);
     progress_.begin_case(job, index);
@@ -36,6 +37,10 @@ class Recorder : public Observer {
     for (const std::string& note : record.notes)
       if (notes_.insert(note).second) progress_.note(note);
     progress_.end_case(record, index);
+    if (kept_) {
+      kept_->push_back(record);
+      for (Measurement& measurement : kept_->back().measurements) measurement.taken = {};
+    }
   }
   const Counts& counts() const { return counts_; }
   const SpentTable& spent() const { return spent_; }
@@ -44,6 +49,7 @@ class Recorder : public Observer {
   Progress progress_;
   JsonlWriter* file_;
   Watch* watch_;
+  std::vector<Record>* kept_;
   Counts counts_;
   SpentTable spent_;
   std::set<std::string> notes_;
@@ -55,6 +61,7 @@ Selection selection_of(const RunArguments& arguments) {
   Selection selection;
   if (!arguments.variants.empty()) selection.globs = arguments.variants;
   selection.device = arguments.device;
+  selection.tables = default_tuning_folders();
   selection.backends = parse_backends(arguments.backends);
   return selection;
 }
@@ -78,8 +85,12 @@ std::unique_ptr<Runner> make_runner(bool in_process) {
 }
 
 int run_command(const RunArguments& arguments) {
+  return sweep(arguments, selection_of(arguments)).good() ? kExitGood : kExitBad;
+}
+
+Counts sweep(const RunArguments& arguments, const Selection& selection,
+             std::vector<Record>* records) {
   const std::vector<Problem> problems = all_problems(arguments.what);
-  const Selection selection = selection_of(arguments);
   const Plan plan = make_plan(problems, selection);
   const std::unique_ptr<JsonlWriter> file =
       arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
@@ -108,7 +119,7 @@ int run_command(const RunArguments& arguments) {
   Counts counts;
   SpentTable spent;
   {
-    Recorder recorder(plan.jobs.size(), file.get(), watch.get(), arguments.quiet);
+    Recorder recorder(plan.jobs.size(), file.get(), watch.get(), records, arguments.quiet);
     const std::unique_ptr<Runner> runner = make_runner(arguments.in_process);
     run_sweep(plan, options, *runner, recorder);
     counts = recorder.counts();
@@ -121,7 +132,7 @@ int run_command(const RunArguments& arguments) {
              problems.size() == 1 ? "" : "s", format_duration(seconds),
              file ? ", records in " + arguments.out : "",
              watch ? ", report in " + arguments.watch : "", spent.text(seconds));
-  return counts.good() ? kExitGood : kExitBad;
+  return counts;
 }
 
 }  // namespace assay

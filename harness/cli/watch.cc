@@ -42,7 +42,7 @@ Watch::Watch(std::string path, const Environment& environment, std::size_t cases
 }
 
 void Watch::begin_case(const Job& job) {
-  ongoing_.running = job.variant->bare_name() + " on " + str(job.problem);
+  ongoing_.running = shown_name(job) + " on " + str(job.problem);
   if (Clock::now() >= next_) try_write(true);
 }
 

@@ -1,6 +1,6 @@
-// A Problem is one op at one size: everything that determines what is to be computed, nothing about
-// how or where. Its text form is a suite line, a test name and a repro line at once;
-// parse_problem(str(p)) == p.
+// A Problem is one op at one size: everything that determines what is to be computed, and beside
+// that, not in its text, how a variant is asked to. The text form is a suite line, a test name and
+// a repro line at once; parse_problem(str(p)) == p, but for the configuration.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "harness/core/configuration.h"
 #include "harness/core/dtype.h"
 
 namespace assay {
@@ -43,7 +44,8 @@ struct Problem {
   std::vector<TensorType> tensors;
   std::vector<Dim> dims;
   std::vector<Option> options;
-  std::string family{};  // of inputs; empty: the harness chooses
+  std::string family{};           // of inputs; empty: the harness chooses
+  Configuration configuration{};  // one of Variant::configurations; empty: the variant's own choice
 
   // Each throws std::out_of_range for a name that the contract does not have.
   std::int64_t dim(std::string_view name) const;

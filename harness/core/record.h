@@ -146,13 +146,22 @@ struct Measurement {
   }
 };
 
+// What a choice of auto cost (reports/choices.h).
+struct ChoiceCost {
+  double share = 0;  // of the best time, by which it took longer; below 0: shorter
+  std::string best;  // the variant with that time
+};
+
 struct Record {
   int schema = kSchema;
   std::string environment;  // id of an Environment
-  std::string op, problem, variant, backend, device;
-  std::string contract;       // what the op promised then: contract_id; empty: unknown
-  std::string numerics;       // as declared, in words
-  std::string repeatability;  // as declared
+  std::string op, problem, backend, device;
+  std::string variant;  // "fused", "fused[rows=3]" in a configuration that was asked for, "auto"
+  std::string choice;   // of auto: the variant that it resolved to, like those
+  std::optional<ChoiceCost> choice_cost;  // known beside other records; not written
+  std::string contract;                   // what the op promised then: contract_id; empty: unknown
+  std::string numerics;                   // as declared, in words
+  std::string repeatability;              // as declared
   std::int64_t workspace_bytes = 0;
   // Of a composite: its tensors and its workspace, all that is there at once; 0: no composite.
   std::int64_t peak_bytes = 0;

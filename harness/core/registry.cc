@@ -103,6 +103,11 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+std::string configured_name(const Variant& variant, const Problem& problem) {
+  if (problem.configuration.empty()) return variant.name;
+  return variant.name + "[" + str(problem.configuration) + "]";
+}
+
 bool matches(const Variant& variant, std::string_view glob) {
   return glob_match(glob, variant.id()) || glob_match(glob, variant.bare_name()) ||
          glob_match(glob, variant.name);

@@ -30,6 +30,9 @@ bool glob_match(std::string_view pattern, std::string_view text);
 // Variants whose id, bare name ("fused@cuda") or name ("fused") matches.
 bool matches(const Variant& variant, std::string_view glob);
 
+// "fused[rows=3]", with the configuration that is asked of it, if any.
+std::string configured_name(const Variant& variant, const Problem& problem);
+
 }  // namespace assay
 
 // ASSAY_OP(attnres_fwd) { .name = "attnres_fwd", ... };

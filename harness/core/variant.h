@@ -83,6 +83,9 @@ struct Variant {
 
   // The arithmetic used for this problem. Required.
   std::function<Numerics(const Problem&)> numerics{};
+  // The ways to cut this problem that `assay tune` tries beside the variant's own choice: all that
+  // is asked for, as problem.configuration, in the functions here. Optional.
+  std::function<std::vector<Configuration>(const Problem&)> configurations{};
   // Why this problem can't be run, or an empty text. Optional.
   std::function<std::string(const Problem&)> unsupported{};
   // Scratch memory; the harness allocates and poisons it. Optional.

@@ -135,14 +135,33 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
   judge_checks(record);
 }
 
+// As a word of a shell's line.
+std::string quoted(const std::string& name) {
+  return name.find('[') == std::string::npos ? name : "'" + name + "'";
+}
+
 std::string repro_line(const Job& job, const RunOptions& options) {
   std::string line = fmt::format("assay run '{}' --variant {} --seed {}", str(job.problem),
-                                 job.variant->bare_name(), options.seed);
+                                 quoted(shown_name(job)), options.seed);
   if (job.device->backend == Backend::simt && !options.verify.execution.schedule.empty())
     line += " --schedule " + options.verify.execution.schedule;
   if (options.seeds > 1) line += fmt::format(" --seeds {}", options.seeds);
   if (job.device->index > 0) line += fmt::format(" --device {}", job.device->index);
   return line;
+}
+
+std::string unknown_configuration(const Job& job) {
+  const Configuration& asked = job.problem.configuration;
+  if (asked.empty()) return "";
+  std::vector<std::string> known;
+  if (job.variant->configurations) {
+    for (const Configuration& configuration : job.variant->configurations(job.problem)) {
+      if (configuration == asked) return "";
+      known.push_back("`" + str(configuration) + "`");
+    }
+  }
+  return fmt::format("no configuration `{}`: for this problem it has {}", str(asked),
+                     known.empty() ? "none" : join(known));
 }
 
 std::string declared_numerics(const Job& job) {
@@ -184,7 +203,13 @@ std::string why_unsupported(const Job& job) {
   if (!job.problem.family.empty() && !variant.strided &&
       op_of(job.problem).find_family(job.problem.family)->layout == Layout::padded)
     return "rows must be contiguous: it knows no strides";
+  if (const std::string why = unknown_configuration(job); !why.empty()) return why;
   return variant.unsupported ? variant.unsupported(job.problem) : "";
+}
+
+std::string shown_name(const Job& job) {
+  const std::string own = configured_name(*job.variant, job.problem);
+  return (job.alias.empty() ? own : job.alias) + "@" + std::string(name(job.variant->backend));
 }
 
 Record begin_record(const Job& job, const RunOptions& options) {
@@ -193,7 +218,9 @@ Record begin_record(const Job& job, const RunOptions& options) {
   record.environment = options.environment;
   record.op = variant.op;
   record.problem = str(job.problem);
-  record.variant = variant.name;
+  record.variant = job.alias.empty() ? configured_name(variant, job.problem) : job.alias;
+  if (!job.alias.empty()) record.choice = configured_name(variant, job.problem);
+  if (!job.note.empty()) record.notes.push_back(job.note);
   record.backend = name(job.device->backend);
   record.device = job.device->name;
   record.contract = contract_id(op_of(job.problem));
@@ -226,7 +253,7 @@ void judge_checks(Record& record) {
 
 Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const Job described = {job.problem, job.variant, &job.device->info()};
+  const Job described = {job.problem, job.variant, &job.device->info(), false, job.alias, job.note};
   Record record = begin_record(described, options);
   begin_stages();
   begin_spending();

@@ -25,13 +25,20 @@ struct Job {
   const Variant* variant = nullptr;
   const DeviceInfo* device = nullptr;
   bool is_liar = false;  // the variant is one of liars()
+  // The name that it was asked for by, and is recorded under (choice_table.h); empty: the
+  // variant's.
+  std::string alias{};
+  std::string note{};  // for the record
 };
+
+std::string shown_name(const Job& job);  // "fused[rows=3]@cuda", "auto@cuda"
 
 struct Case {  // a Job whose device is open
   Problem problem;
   const Variant* variant = nullptr;
   Device* device = nullptr;
   Limits* limits = nullptr;  // of the device; null: looked up for this case
+  std::string alias{}, note{};
 };
 
 struct RunOptions {

@@ -28,7 +28,8 @@ Record InProcess::run(const Job& job, const RunOptions& options) {
   }
   RunOptions each = options;
   each.verify.twins = &twins_;
-  Record record = run_case({job.problem, job.variant, device.get(), limits.get()}, oracle_, each);
+  Record record = run_case(
+      {job.problem, job.variant, device.get(), limits.get(), job.alias, job.note}, oracle_, each);
   for (std::size_t i = 0; i < opening.size(); ++i) {
     if (opening[i] < 1e-3) continue;
     record.seconds += opening[i];

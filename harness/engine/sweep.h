@@ -2,6 +2,7 @@
 // other.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,15 @@
 
 namespace assay {
 
-// Which variants on which devices.
+// Which variants on which devices. A glob is over full ids, bare names and names; with
+// "[configuration]" after the name, itself a glob, over the configurations that are tuned:
+// "fused[rows=*]@cuda", "*[*]". What is called auto (choice_table.h) is meant only where a glob
+// says "auto".
 struct Selection {
-  std::vector<std::string> globs = {"*"};  // over full ids, bare names and names
-  std::vector<Backend> backends;           // empty: every one that has a device here
-  int device = -1;                         // index on the backends that have several; -1: the first
+  std::vector<std::string> globs = {"*"};
+  std::vector<Backend> backends;  // empty: every one that has a device here
+  int device = -1;                // index on the backends that have several; -1: the first
+  std::vector<std::filesystem::path> tables;  // folders of choice tables
 };
 
 struct Plan {

@@ -74,6 +74,9 @@ const Variant* find_variant(const std::string& id, bool is_liar) {
 std::string to_line(const Job& job, const RunOptions& options) {
   Fields fields = {{"problem", str(job.problem)},
                    {"variant", job.variant->id()},
+                   {"configuration", str(job.problem.configuration)},
+                   {"alias", job.alias},
+                   {"note", job.note},
                    {"is_liar", fmt::format("{}", job.is_liar)},
                    {"backend", std::string(name(job.device->backend))},
                    {"device", std::to_string(job.device->index)}};
@@ -92,6 +95,9 @@ Order read_order(const std::string& line) {
   };
   Order order;
   order.problem = parse_problem(field("problem"));
+  order.problem.configuration = parse_configuration(field("configuration"));
+  order.alias = field("alias");
+  order.note = field("note");
   read(field("is_liar"), order.is_liar);
   order.variant = find_variant(field("variant"), order.is_liar);
   order.backend = parse_backend(field("backend")).value();

@@ -21,6 +21,7 @@ struct Order {
   Problem problem;
   const Variant* variant = nullptr;
   bool is_liar = false;
+  std::string alias, note;
   Backend backend = Backend::cpu;
   int device = 0;
   RunOptions options;

@@ -51,7 +51,8 @@ int worker_main() {
     device.backend = order.backend;
     device.index = order.device;
     const Record record =
-        runner.run({order.problem, order.variant, &device, order.is_liar}, order.options);
+        runner.run({order.problem, order.variant, &device, order.is_liar, order.alias, order.note},
+                   order.options);
     std::fflush(nullptr);
     open = socket.send(to_json(record));
     // The device is lost to this process; its context may not even close.

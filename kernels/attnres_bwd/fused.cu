@@ -270,6 +270,7 @@ void clear(float* x, std::int64_t count) {
 namespace {
 
 constexpr int kMostQueries = 8;
+constexpr std::int64_t kMostBlocks = 3;    // of a multiprocessor
 constexpr std::int64_t kWideBlocks = 264;  // two for each multiprocessor of an H100
 
 // Calls f(Shape) with the instantiation of the config; the list is all there is.
@@ -309,7 +310,9 @@ std::optional<Config> choose(const Problem& p) {
     if (least > available) return {};
     // As many blocks a multiprocessor as hold at least the rows of a token, up to three; slots for
     // more rows, up to those of a second token, as far as that leaves room.
-    const std::int64_t blocks = std::clamp<std::int64_t>(available / least, 1, 3);
+    const std::int64_t most = std::clamp<std::int64_t>(available / least, 1, kMostBlocks);
+    const std::int64_t blocks = p.configuration["blocks"].value_or(most);
+    if (blocks > most) return {};
     const std::int64_t room = available / blocks - (blocks > 1 ? 1 << 10 : 0);
     const std::int64_t slots = std::clamp((room - besides) / row, sources, 2 * sources);
     return Config{elements,
@@ -321,12 +324,27 @@ std::optional<Config> choose(const Problem& p) {
   };
   std::optional<Config> c;
   if (queries == 1) {
-    if ((c = fits(8, 1, 256))) return c;
-    return fits(16, 1, 512);
+    const auto elements = p.configuration["elements"];
+    if (elements.value_or(8) == 8 && (c = fits(8, 1, 256))) return c;
+    return elements.value_or(16) == 16 ? fits(16, 1, 512) : c;
   }
   if (queries <= 4) return fits(8, 4, 512);
   if ((c = fits(8, 8, 320))) return c;
   return fits(8, 8, 512);
+}
+
+// What tuning tries for one query: hidden elements of a thread, blocks of a multiprocessor.
+std::vector<Configuration> configurations(const Problem& p) {
+  std::vector<Configuration> all;
+  if (p.dim("Q") > 1) return all;
+  Problem asked = p;
+  for (const int elements : {8, 16}) {
+    for (int blocks = 1; blocks <= kMostBlocks; ++blocks) {
+      asked.configuration = {{"elements", elements}, {"blocks", blocks}};
+      if (choose(asked)) all.push_back(asked.configuration);
+    }
+  }
+  return all;
 }
 
 template <class T, class S>
@@ -416,6 +434,7 @@ Variant variant(std::string name, std::string summary, bool atomic) {
   v.arch = {.min = 80};
   v.repeatability = atomic ? Repeatability::order_dependent : Repeatability::bitwise;
   v.numerics = [=](const Problem& p) { return numerics(p, atomic); };
+  v.configurations = configurations;
   v.unsupported = [=](const Problem& p) -> std::string {
     if (atomic && !choose(p)) return "sums in registers need N·D within shared memory and Q <= 8";
     return too_large(p);

@@ -22,7 +22,7 @@ struct Shape {
   static constexpr int kMaxThreads = kMaxThreads_, kMinBlocks = kMinBlocks_;
 };
 
-// How a problem is cut; see `choose`.
+// How a problem is cut; see `choose` and `configurations`.
 struct Config {
   int elements, queries, stages;  // select the Shape
   int threads;                    // threads * elements >= D
@@ -243,23 +243,28 @@ void wide(Arguments<T> a, float* scores) {
 
 namespace {
 
-// Calls f(Shape) with the instantiation of the config; the list is all there is.
+// All instantiations: calls f(Shape) for each.
+template <class F>
+void each_shape(const F& f) {
+  f(Shape<8, 1, 2, 128>{});
+  f(Shape<16, 1, 2, 128, 6>{});
+  f(Shape<24, 1, 2, 128>{});
+  f(Shape<32, 1, 2, 256, 2>{});
+  f(Shape<16, 4, 2, 160>{});
+  f(Shape<16, 3, 2, 160, 3>{});
+  f(Shape<16, 2, 2, 256, 2>{});
+}
+
+// Calls f(Shape) with that of the config.
 template <class F>
 Launch with_shape(const Config& config, const F& f) {
   Launch result;
-  const auto offer = [&]<class S>(S shape) {
+  each_shape([&]<class S>(S shape) {
     if (S::kElements == config.elements && S::kQueries == config.queries &&
         S::kStages == config.stages) {
       result = f(shape);
     }
-  };
-  offer(Shape<8, 1, 2, 128>{});
-  offer(Shape<16, 1, 2, 128, 6>{});
-  offer(Shape<24, 1, 2, 128>{});
-  offer(Shape<32, 1, 2, 256, 2>{});
-  offer(Shape<16, 4, 2, 160>{});
-  offer(Shape<16, 3, 2, 160, 3>{});
-  offer(Shape<16, 2, 2, 256, 2>{});
+  });
   return result;
 }
 
@@ -270,33 +275,65 @@ std::int64_t shared_bytes(const Config& c, DType v) {
   return ring + (c.queries > 1 ? c.queries * row * 4 : 0);
 }
 
-// Each max_threads is that of the Shape. Nothing: rows are too wide for one block.
+// Two blocks a multiprocessor with 228 KB (sm_90), less what each keeps besides.
+std::int64_t shared_budget() {
+  return std::min<std::int64_t>(108 << 10, max_shared_bytes() - (6 << 10));
+}
+
+// Nothing: the shape is too small for the rows of the problem.
+template <class S>
+std::optional<Config> fit(const Problem& p, int rows) {
+  const std::int64_t threads = round_up(ceil_div(p.dim("D"), S::kElements), kWarpSize);
+  const Config c = {S::kElements, S::kQueries, S::kStages, static_cast<int>(threads), rows};
+  if (threads > S::kMaxThreads || shared_bytes(c, p.dtype_of("V")) > shared_budget()) return {};
+  return c;
+}
+
+// What tuning tries: each shape that fits with each number of rows; several queries at once only
+// where there are several.
+std::vector<Configuration> configurations(const Problem& p) {
+  std::vector<Configuration> all;
+  each_shape([&]<class S>(S) {
+    if (S::kQueries > p.dim("Q") || (S::kQueries == 1) != (p.dim("Q") == 1)) return;
+    for (int rows = 1; rows <= std::min<std::int64_t>(kMaxRows, p.dim("N")); ++rows) {
+      if (fit<S>(p, rows)) {
+        all.push_back({{"elements", S::kElements}, {"queries", S::kQueries}, {"rows", rows}});
+      }
+    }
+  });
+  return all;
+}
+
+// Nothing: rows are too wide for one block.
 std::optional<Config> choose(const Problem& p) {
-  const std::int64_t sources = p.dim("N"), queries = p.dim("Q"), dim = p.dim("D");
-  const DType v = p.dtype_of("V");
-  // Two blocks a multiprocessor with 228 KB (sm_90), less what each keeps besides.
-  const std::int64_t budget = std::min<std::int64_t>(108 << 10, max_shared_bytes() - (6 << 10));
-  const auto fits = [&](int elements, int at_once, int max_threads) -> std::optional<Config> {
-    const std::int64_t threads = round_up(ceil_div(dim, elements), kWarpSize);
-    if (threads > max_threads) return {};
-    const auto rows = static_cast<int>(ceil_div(sources, ceil_div(sources, kMaxRows)));
-    Config c = {elements, at_once, 2, static_cast<int>(threads), rows};
-    while (c.rows > 1 && shared_bytes(c, v) > budget) --c.rows;
-    if (shared_bytes(c, v) > budget) return {};
+  const auto fits = [&](std::int64_t elements, std::int64_t at_once, std::int64_t rows) {
+    std::optional<Config> c;
+    each_shape([&]<class S>(S) {
+      if (S::kElements == elements && S::kQueries == at_once) c = fit<S>(p, static_cast<int>(rows));
+    });
+    return c;
+  };
+  const Configuration& asked = p.configuration;
+  if (!asked.empty()) return fits(*asked["elements"], *asked["queries"], *asked["rows"]);
+  const std::int64_t sources = p.dim("N"), queries = p.dim("Q");
+  const auto widest = [&](int elements, std::int64_t at_once) {
+    std::optional<Config> c;
+    std::int64_t rows = ceil_div(sources, ceil_div(sources, kMaxRows));
+    for (; rows > 0 && !c; --rows) c = fits(elements, at_once, rows);
     return c;
   };
   std::optional<Config> c;
   if (queries > 1) {
     // Groups of equal size: six queries are answered as 3 + 3, not 4 + 2.
-    const auto at_once = static_cast<int>(ceil_div(queries, ceil_div(queries, 4)));
-    if (at_once > 2 && (c = fits(16, at_once, 160))) return c;
-    if ((c = fits(16, 2, 256))) return c;
+    const std::int64_t at_once = ceil_div(queries, ceil_div(queries, 4));
+    if (at_once > 2 && (c = widest(16, at_once))) return c;
+    if ((c = widest(16, 2))) return c;
   }
   // Few threads with several vectors each wait less for each other than many with one.
   for (const int elements : {8, 16, 24}) {
-    if ((c = fits(elements, 1, 128))) return c;
+    if ((c = widest(elements, 1))) return c;
   }
-  return fits(32, 1, 256);
+  return widest(32, 1);
 }
 
 template <class T, class S>
@@ -352,6 +389,7 @@ ASSAY_VARIANT(fused){
     .arch = {.min = 80},
     .strided = true,
     .numerics = numerics,
+    .configurations = configurations,
     .unsupported = too_large,
     .workspace =
         [](const Problem& p) {

@@ -12,8 +12,9 @@ namespace assay::ASSAY_TWIN::attnres_fwd_split_kv {
 using namespace attnres_fwd;
 
 constexpr int kThreads = 256;
-constexpr int kRows = 4;         // of V between two block reductions
-constexpr int kMaxSplit = 1024;  // sources of one block: their scores stay in shared memory
+constexpr int kRows = 4;  // of V between two block reductions
+constexpr std::int64_t kMaxSplit =
+    1024;  // sources of one block: their scores stay in shared memory
 constexpr int kTargetBlocks =
     264;  // two for each multiprocessor of an H100; a constant, so that every device splits alike
 
@@ -156,8 +157,19 @@ struct Split {
 Split split(const Problem& p) {
   const std::int64_t sources = p.dim("N"), columns = p.dim("Q") * p.dim("T");
   const std::int64_t wanted = std::clamp<std::int64_t>(kTargetBlocks / columns, 1, sources);
-  const std::int64_t per_split = std::min<std::int64_t>(ceil_div(sources, wanted), kMaxSplit);
+  const std::int64_t per_split =
+      p.configuration["sources"].value_or(std::min(ceil_div(sources, wanted), kMaxSplit));
   return {columns, per_split, ceil_div(sources, per_split)};
+}
+
+// What tuning tries: sources of a block.
+std::vector<Configuration> configurations(const Problem& p) {
+  std::vector<Configuration> all;
+  for (std::int64_t splits = 1; splits <= p.dim("N"); splits *= 2) {
+    const std::int64_t sources = ceil_div(p.dim("N"), splits);
+    if (sources <= kMaxSplit) all.push_back({{"sources", sources}});
+  }
+  return all;
 }
 
 // Offsets into the workspace are multiples of 16 bytes.
@@ -204,6 +216,7 @@ ASSAY_VARIANT(split_kv){
           return Numerics{.summation_height = block_sum_height(p, p.dtype_of("V"), kThreads),
                           .rescales = 1};
         },
+    .configurations = configurations,
     .unsupported = too_large,
     .workspace =
         [](const Problem& p) {

@@ -144,20 +144,36 @@ struct Config {
   int vectors, threads;
 };
 
-// Where rows are aligned; of several shapes with the fewest idle lanes the one with most threads.
-// Nothing: for `wide`.
-std::optional<Config> choose(const Problem& p) {
+// Where rows are aligned.
+std::vector<Config> all_configs(const Problem& p) {
   for (const char* name : {"O1", "U", "H"}) {
     if (p.has(name) && p.dtype_of(name) != p.dtype_of("P")) return {};
   }
   const auto size = vector_size(p);
   if (p.dim("D") % size != 0) return {};
-  std::optional<Config> best;
+  std::vector<Config> all;
   for (const int vectors : {2, 3, 4, 8}) {
     const std::int64_t threads = round_up(ceil_div(p.dim("D") / size, vectors), kWarpSize);
-    if (threads > kMaxThreads) continue;
-    if (!best || threads * vectors < std::int64_t{best->threads} * best->vectors) {
-      best = {vectors, static_cast<int>(threads)};
+    if (threads <= kMaxThreads) all.push_back({vectors, static_cast<int>(threads)});
+  }
+  return all;
+}
+
+// What tuning tries.
+std::vector<Configuration> configurations(const Problem& p) {
+  std::vector<Configuration> all;
+  for (const Config& config : all_configs(p)) all.push_back({{"vectors", config.vectors}});
+  return all;
+}
+
+// Of several shapes with the fewest idle lanes the one with most threads. Nothing: for `wide`.
+std::optional<Config> choose(const Problem& p) {
+  std::optional<Config> best;
+  const auto asked = p.configuration["vectors"];
+  for (const Config& config : all_configs(p)) {
+    if (asked ? config.vectors == *asked
+              : !best || config.threads * config.vectors < best->threads * best->vectors) {
+      best = config;
     }
   }
   return best;
@@ -212,6 +228,7 @@ ASSAY_VARIANT(fused){
     .arch = {.min = 80},
     .repeatability = Repeatability::batch_invariant,
     .numerics = numerics,
+    .configurations = configurations,
     .unsupported = too_large,
     .prepare =
         [](const Problem& p, const Buffers& buffers) {
