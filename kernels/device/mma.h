@@ -1,5 +1,5 @@
-// Tensor-core products of bf16 with fp32 accumulation, as warp collectives, and the loads that lay
-// out their operands.
+// Tensor-core products of bf16 with fp32 accumulation, as warp collectives, and the loads and
+// stores of matrices that lay out their operands and results.
 //
 // In what follows lane = 4 g + t. A word holds two neighbours, the first in its low half.
 //   A (16 x 16): a[0] = A[g][2t, 2t+1]   a[1] = A[g+8][2t, 2t+1]   a[2] = A[g][2t+8, +9]   a[3] =
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "kernels/device/vector.h"
 #include "kernels/device/warp.h"
 
 namespace assay::ASSAY_TWIN {
@@ -82,6 +83,32 @@ ASSAY_DEVICE void ldmatrix_x4_transposed(std::uint32_t (&out)[4], const void* ro
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
                : "r"(address)
+               : "memory");
+#endif
+}
+
+// Two such matrices to shared memory, transposed (sm_90): lanes 8i to 8i+7 (i = 0, 1) pass the
+// addresses of the rows of matrix i, lane 4g + t brings words[i] = (M_i[2t][g], M_i[2t+1][g]).
+ASSAY_DEVICE void stmatrix_x2_transposed(void* row, const std::uint32_t (&words)[2]) {
+#if ASSAY_SIMT
+  struct Lane {
+    std::uint32_t words[2];
+    std::uint32_t row[4];
+  } mine = {{words[0], words[1]}, {}};
+  executor::converge(kFullMask, "stmatrix", mine, [](Lane* const* lanes, unsigned) {
+    for (int lane = 0; lane < 16; ++lane) {
+      const int i = lane / 8, r = lane % 8;
+      for (int g = 0; g < 8; ++g) {
+        const std::uint32_t bits = lanes[4 * g + r / 2]->words[i] >> (r % 2 * 16) & 0xffffu;
+        lanes[lane]->row[g / 2] |= bits << (g % 2 * 16);
+      }
+    }
+  });
+  if (lane_index() < 16) store_words(row, mine.row);
+#else
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(address),
+               "r"(words[0]), "r"(words[1])
                : "memory");
 #endif
 }

@@ -144,6 +144,49 @@ ASSAY_CHECK(matrix_loads){
       }
     }};
 
+// Two matrices to rows in an order of their own, beside rows that are left alone.
+namespace {
+constexpr int kStoredRows = 24, kStoredPitch = 24;
+constexpr std::size_t kStoredWords = std::size_t{kStoredRows} * kStoredPitch / 2;
+}  // namespace
+ASSAY_KERNEL(kWarpSize) void matrix_stores(const Word* in, Word* out) {
+#if ASSAY_HAS_SM90
+  ASSAY_SHARED(tile, [kStoredRows * kStoredPitch / 8], Vector);
+  auto* words = reinterpret_cast<Word*>(&tile[0]);
+  for (std::size_t i = lane_index(); i < kStoredWords; i += kWarpSize) words[i] = in[64 + i];
+  sync_warp();
+  const std::uint32_t own[2] = {in[lane_index()], in[kWarpSize + lane_index()]};
+  // Lanes 16 to 31 pass addresses that nobody uses.
+  const int row = lane_index() < 16 ? (lane_index() * 7 + 3) % kStoredRows : 0;
+  auto* elements = reinterpret_cast<std::uint16_t*>(&tile[0]);
+  stmatrix_x2_transposed(elements + row * kStoredPitch + 8, own);
+  sync_warp();
+  for (std::size_t i = lane_index(); i < kStoredWords; i += kWarpSize) out[i] = words[i];
+#endif
+}
+ASSAY_CHECK(matrix_stores){
+    .name = "mma/stmatrix",
+    .covers = {"stmatrix_x2_transposed"},
+    .arch = kSm90,
+    .kernel = matrix_stores,
+    .inputs = 64 + kStoredWords,
+    .outputs = kStoredWords,
+    .expect = [](const Words& in, Expectation& want) {
+      Words stored(in.begin() + 64, in.end());
+      for (std::size_t i = 0; i < 2; ++i) {
+        for (std::size_t r = 0; r < 8; ++r) {
+          const std::size_t row = ((8 * i + r) * 7 + 3) % kStoredRows;
+          for (std::size_t g = 0; g < 8; g += 2) {
+            const auto element = [&](std::size_t column) {
+              return in[i * 32 + 4 * column + r / 2] >> (r % 2 * 16) & 0xffffu;
+            };
+            stored[(row * kStoredPitch + 8 + g) / 2] = element(g) | element(g + 1) << 16;
+          }
+        }
+      }
+      for (std::size_t i = 0; i < kStoredWords; ++i) want.bits(i, stored[i]);
+    }};
+
 // As kernels use them together: A by ldmatrix, B (row-major) transposed, then the product.
 ASSAY_KERNEL(kWarpSize) void mma_from_shared(const Word* in, Word* out) {
   ASSAY_SHARED(tile_a, [kM * kPitch / 8], Vector);
