@@ -37,6 +37,12 @@ struct Shape {
   static constexpr int kOwnPitch = kSlice + kPad;        // of rows of a warp's own memory
   static constexpr int kBatch = kSteps % 4 == 0 && kSteps < 12 ? 4 : 3;  // steps mixed at once
   static_assert(kSteps % kBatch == 0);
+  // 8 rows of a slice as vectors of 8 elements, and where this lane's are.
+  static constexpr int kVectors = kSlice / 8;
+  static constexpr int kVectorsOfLane = (kTileQueries * kVectors + kWarpSize - 1) / kWarpSize;
+  static constexpr int kRowsAtOnce = std::max(1, kWarpSize / kVectors);
+  ASSAY_DEVICE static int query(int i) { return (i * kWarpSize + lane_index()) / kVectors; }
+  ASSAY_DEVICE static int column(int i) { return (i * kWarpSize + lane_index()) % kVectors * 8; }
   // A warp's sums over its slice, as floats: scores (tile, query, row), then squares (tile, row).
   // Rows of 20: what a warp writes at once falls into different banks.
   static constexpr int kScoreRow = kTileRows + 4;
@@ -49,30 +55,70 @@ struct Shape {
   static constexpr int kAlphaBytes = kTerms * kTileQueries * kAlphaPitch * 2;
 };
 
-// The terms of c = w⊙g in this warp's slice as operands B, by way of the warp's own memory. Queries
-// and elements that are not there are zero.
+// This warp's slice of 8 rows of w or g, by the vectors that are this lane's; zeros where there is
+// none. All loads are under way at once.
+template <class S, class T>
+ASSAY_DEVICE void load_slice(const Arguments<bf16>& a, int first_query, const T* rows,
+                             std::int64_t pitch, float (&x)[S::kVectorsOfLane][8]) {
+  ASSAY_UNROLL
+  for (int i = 0; i < S::kVectorsOfLane; ++i) {
+    const int q = S::query(i), d = warp_index() * S::kSlice + S::column(i);
+    ASSAY_UNROLL
+    for (int j = 0; j < 8; ++j) x[i][j] = 0;
+    if (q >= kTileQueries || first_query + q >= a.queries || d >= a.dim) continue;
+    const T* from = rows + (first_query + q) * pitch + d;
+    if (a.aligned) {
+      load_elements(from, x[i]);
+    } else {
+      ASSAY_UNROLL
+      for (int j = 0; j < 8; ++j) x[i][j] = widen(from[j]);
+    }
+  }
+}
+template <class S>
+ASSAY_DEVICE void load_slice(const Arguments<bf16>& a, int first_query, const AnyInput& rows,
+                             std::int64_t pitch, float (&x)[S::kVectorsOfLane][8]) {
+  switch (rows.dtype) {
+    case DType::f16:
+      return load_slice<S>(a, first_query, rows.as<f16>(), pitch, x);
+    case DType::bf16:
+      return load_slice<S>(a, first_query, rows.as<bf16>(), pitch, x);
+    default:
+      return load_slice<S>(a, first_query, rows.as<float>(), pitch, x);
+  }
+}
+
+// The terms of c = w⊙g in this warp's slice as operands B, by way of the warp's own memory.
 template <class S>
 ASSAY_DEVICE void fold(const Arguments<bf16>& a, int first_query, bf16* own,
                        std::uint32_t (&c)[kTerms][S::kSteps][2]) {
-  constexpr int kVectors = S::kSlice / 8;
-  const int lane = lane_index(), begin = warp_index() * S::kSlice;
+  float x[S::kVectorsOfLane][8];
+  load_slice<S>(a, first_query, a.w, a.w_pitch, x);
+  if (a.g.present()) {
+    float scale[S::kVectorsOfLane][8];
+    load_slice<S>(a, first_query, a.g, a.g_pitch, scale);
+    ASSAY_UNROLL
+    for (int i = 0; i < S::kVectorsOfLane; ++i) {
+      ASSAY_UNROLL
+      for (int j = 0; j < 8; ++j) x[i][j] *= scale[i][j];
+    }
+  }
+  const int lane = lane_index();
   ASSAY_UNROLL
   for (int term = 0; term < kTerms; ++term) {
-    for (int i = lane; i < kTileQueries * kVectors; i += kWarpSize) {
-      const int q = i / kVectors, d = i % kVectors * 8;
-      float x[8] = {};
-      if (first_query + q < a.queries && begin + d < a.dim) {
-        load_weights(a, first_query + q, begin + d, x);
-      }
+    ASSAY_UNROLL
+    for (int i = 0; i < S::kVectorsOfLane; ++i) {
       std::uint32_t words[4];
       ASSAY_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        bf16 low[kTerms], high[kTerms];
-        split(x[2 * j], low);
-        split(x[2 * j + 1], high);
-        words[j] = pack(low[term], high[term]);
+      for (int j = 0; j < 8; j += 2) {
+        const bf16 low = narrow<bf16>(x[i][j]), high = narrow<bf16>(x[i][j + 1]);
+        words[j / 2] = pack(low, high);
+        x[i][j] -= widen(low);
+        x[i][j + 1] -= widen(high);
       }
-      store_words(own + q * S::kOwnPitch + d, words);
+      if (S::query(i) < kTileQueries) {
+        store_words(own + S::query(i) * S::kOwnPitch + S::column(i), words);
+      }
     }
     sync_warp();
     ASSAY_UNROLL
@@ -87,8 +133,9 @@ ASSAY_DEVICE void fold(const Arguments<bf16>& a, int first_query, bf16* own,
   }
 }
 
-// This warp's part of the scores of a token and of Σ v², into its own memory. `v`: what the lane
-// gives to ldmatrix, by tiles.
+// This warp's part of the scores of a token and of Σ v², into its own memory. Each mma of leading
+// terms begins with 0, and what it gives is added up by rounding: sums that are cut off again and
+// again come out too small, all of them. `v`: what the lane gives to ldmatrix, by tiles.
 template <class S>
 ASSAY_DEVICE void score(const bf16* const (&v)[S::kTiles],
                         const std::uint32_t (&c)[kTerms][S::kSteps][2], float* sums) {
@@ -101,9 +148,13 @@ ASSAY_DEVICE void score(const bf16* const (&v)[S::kTiles],
       std::uint32_t words[4];
       ldmatrix_x4(words, v[tile] + s * kStep);
       ASSAY_UNROLL
-      for (int term = 0; term < kTerms; ++term) {
+      for (int term = 1; term < kTerms; ++term) {
         mma_m16n8k16(dots[tile][term], words, c[term][s]);
       }
+      float lead[4] = {};
+      mma_m16n8k16(lead, words, c[0][s]);
+      ASSAY_UNROLL
+      for (int i = 0; i < 4; ++i) dots[tile][0][i] += lead[i];
       ASSAY_UNROLL
       for (int i = 0; i < 4; ++i) {
         const float low = element<bf16>(&words[i], 0), high = element<bf16>(&words[i], 1);
@@ -130,10 +181,13 @@ ASSAY_DEVICE void score(const bf16* const (&v)[S::kTiles],
 
 // Softmax over depth of query `q` of the block, by a warp: lanes are sources, each half of the
 // warp adds up half of the warps' sums. α goes to where the mix will load it, zero for sources that
-// are not there. Returns LSE.
+// are not there.
+struct Normalizer {
+  float max, total;  // base 2
+};
 template <class S>
-ASSAY_DEVICE float softmax(const Arguments<bf16>& a, int q, const unsigned char* scratch,
-                           bf16* alpha) {
+ASSAY_DEVICE Normalizer softmax(const Arguments<bf16>& a, int q, const unsigned char* scratch,
+                                bf16* alpha) {
   const int row = lane_index() % kTileRows, half = lane_index() / kTileRows;
   float score[S::kTiles], max = minus_infinity(), total = 0;
   ASSAY_UNROLL
@@ -160,17 +214,18 @@ ASSAY_DEVICE float softmax(const Arguments<bf16>& a, int q, const unsigned char*
   }
   total = warp_sum<1, kTileRows>(total);
   if (half == 0) {
+    const float scale = 1.0f / total;
     ASSAY_UNROLL
     for (int tile = 0; tile < S::kTiles; ++tile) {
       bf16 terms[kTerms];
-      split(score[tile] / total, terms);
+      split(score[tile] * scale, terms);
       ASSAY_UNROLL
       for (int term = 0; term < kTerms; ++term) {
         alpha[(term * kTileQueries + q) * S::kAlphaPitch + tile * kTileRows + row] = terms[term];
       }
     }
   }
-  return max * kLn2 + log_accurate(total);
+  return {max, total};
 }
 
 // This warp's slice of O, queries by elements, into its own memory: Vᵀ αᵀ, small terms first, so
@@ -221,6 +276,29 @@ ASSAY_DEVICE void mix(const bf16* const (&v)[S::kTiles], const bf16* alpha, bf16
   }
 }
 
+// The rows of a warp's own memory to O, as many at once as 32 lanes have vectors for.
+template <class S>
+ASSAY_DEVICE void store_slice(const bf16* own, bf16* out, std::int64_t query_stride, int queries,
+                              int width) {
+  constexpr int kRows = S::kRowsAtOnce, kRounds = kTileQueries / kRows;
+  constexpr int kAhead = kRounds < 4 ? kRounds : 4;  // vectors that a lane reads, then writes
+  const int row = lane_index() / S::kVectors, d = lane_index() % S::kVectors * 8;
+  if (row >= kRows || d >= width) return;
+  own += row * S::kOwnPitch + d;
+  out += row * query_stride + d;
+  ASSAY_UNROLL
+  for (int round = 0; round < kRounds; round += kAhead) {
+    std::uint32_t words[kAhead][4];
+    ASSAY_UNROLL
+    for (int k = 0; k < kAhead; ++k) load_words(own + (round + k) * kRows * S::kOwnPitch, words[k]);
+    ASSAY_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      if ((round + k) * kRows + row < queries) store_words(out, words[k]);
+      out += kRows * query_stride;
+    }
+  }
+}
+
 // Blocks take tokens in turn; block b answers the queries of group b % groups, so that the groups
 // of a token run side by side and V comes from L2 for all but one.
 template <class S>
@@ -251,6 +329,16 @@ void attend(Arguments<bf16> a, int stages, int groups) {
   const auto fetch = [&](int token, int stage) {  // by a warp
     if (token >= tokens) return;
     const int row_bytes = a.dim * static_cast<int>(sizeof(bf16));
+    if (!a.aligned) {
+      for (int n = 0; n < a.sources; ++n) {
+        bf16* const to = ring + stage * stage_size + n * S::kPitch;
+        ASSAY_NO_UNROLL
+        for (int d = lane; d < a.dim; d += kWarpSize) to[d] = a.row(n, token)[d];
+      }
+      sync_warp();
+      if (lane == 0) mbarrier_arrive(&full[stage]);
+      return;
+    }
     if (lane == 0) mbarrier_arrive_expect(&full[stage], a.sources * row_bytes);
     sync_warp();
     if (lane < a.sources) {
@@ -283,6 +371,7 @@ void attend(Arguments<bf16> a, int stages, int groups) {
   }
 
   int stage = 0, parity = 0;
+  const int queries = min(kTileQueries, a.queries - first_query);
   const std::int64_t query_stride = a.tokens * a.o_pitch;
   for (int token = first_token; token < tokens; token += token_step) {
     const bf16* v[S::kTiles];
@@ -297,29 +386,29 @@ void attend(Arguments<bf16> a, int stages, int groups) {
 
     // All have mixed the token before: its stage is free.
     if (warp == kFetcher) fetch(token + ahead * token_step, stage == 0 ? ahead : stage - 1);
-    if (warp < kTileQueries) {
-      const float lse = softmax<S>(a, warp, scratch, alpha);
-      const int query = first_query + warp;
-      if (lane == 0 && query < a.queries) a.lse.store(a.lse_at(query, token), lse);
-    }
+    Normalizer normalizer;
+    if (warp < kTileQueries) normalizer = softmax<S>(a, warp, scratch, alpha);
     sync_threads();
 
     select(in_mix);
     mix<S>(v, alpha, own);
     sync_warp();
 
-    // O, this warp's slice.
-    constexpr int kVectors = S::kSlice / 8;
+    // O, this warp's slice, and LSE.
     bf16* const out = a.o.as<bf16>() + a.o_row(first_query, token) + warp * S::kSlice;
-    const int queries = min(kTileQueries, a.queries - first_query);
-    ASSAY_UNROLL
-    for (int i = lane; i < kTileQueries * kVectors; i += kWarpSize) {
-      const int q = i / kVectors, d = i % kVectors * 8;
-      if (q >= queries) break;
-      if (warp * S::kSlice + d >= a.dim) continue;
-      std::uint32_t words[4];
-      load_words(own + q * S::kOwnPitch + d, words);
-      store_words(out + q * query_stride + d, words);
+    const int width = min(S::kSlice, a.dim - warp * S::kSlice);
+    if (a.aligned) {
+      store_slice<S>(own, out, query_stride, queries, width);
+    } else {
+      ASSAY_NO_UNROLL
+      for (int i = lane; i < queries * S::kSlice; i += kWarpSize) {
+        const int q = i / S::kSlice, d = i % S::kSlice;
+        if (d < width) out[q * query_stride + d] = own[q * S::kOwnPitch + d];
+      }
+    }
+    if (warp < queries && lane == 0) {
+      a.lse.store(a.lse_at(first_query + warp, token),
+                  normalizer.max * kLn2 + log_accurate(normalizer.total));
     }
     sync_warp();
     if (++stage == stages) stage = 0, parity ^= 1;
@@ -372,7 +461,6 @@ constexpr auto kKernel = attend<S>;
 
 Launch prepare(const Problem& p, const Buffers& buffers) {
   const Arguments<bf16> a = arguments<bf16>(p, buffers);
-  if (!a.aligned) throw EnvironmentError("a row is not aligned to 16 bytes");
   const Config c = choose(p);
   return with_shape(c.steps, c.tiles, [&]<class S>(S) -> Launch {
     allow_shared(kKernel<S>, c.shared);
@@ -405,11 +493,14 @@ std::string unsupported(const Problem& p) {
 }
 
 Numerics numerics(const Problem& p) {
-  // An mma of 16 elements is counted as 8 roundings, as in tensor_core. Then the terms, half of the
-  // warps one after the other, the halves. Squares: 4 of a step, 4 lanes, and the warps: fewer.
+  // An mma of 16 elements is counted as 8 roundings, as in tensor_core. Leading terms: a warp's
+  // steps, the other terms, half of the warps one after the other, the halves. What the other terms
+  // cut off is 2^-8 of that. Squares: 4 of a step, 4 lanes, and the warps.
   const Config c = choose(p);
   const std::int64_t steps = with_shape(c.steps, c.tiles, []<class S>(S) { return S::kSteps; });
-  return {.summation_height = height(8 * steps + 2 + kWarps / 2 + 1, 1), .truncates_mix = true};
+  const std::int64_t warps = kWarps / 2 + 1;
+  const std::int64_t dots = 8 + steps + 2 + warps, squares = 4 * steps + 2 + warps;
+  return {.summation_height = height(std::max(dots, squares), 1), .truncates_mix = true};
 }
 
 }  // namespace
@@ -421,6 +512,7 @@ ASSAY_VARIANT(tensor_core_bulk){
         "as tensor_core, by blocks that stay: V by bulk copies, c in registers, O transposed",
     .backend = kTwinBackend,
     .arch = {.min = 90},
+    .strided = true,
     .numerics = numerics,
     .unsupported = unsupported,
     .prepare = prepare,
