@@ -30,12 +30,13 @@ class BackwardSchedule : public Schedule {
   // The gradient by V_0 … V_n-1 of phase 1, with queries from that layer on; the first overwrites
   // dV.
   void add_phase_1(Problem part, bool accumulate, std::vector<Binding> further) {
+    const std::string& kind = part.dim("Q") < kMany ? kinds().usual : kinds().many_backward;
     const Op& op = *find_op("attnres_bwd");
     set_option(op, part, "accumulate", accumulate);
     for (const Binding& binding : further)
       if (binding.tensor == "dLSE") set_tensor(op, part, "dLSE", true);
     further.insert(further.end(), {{"V", "V"}, {"dV", "dV"}});
-    add_step(std::move(part), std::move(further));
+    add_step(std::move(part), std::move(further), kind);
   }
 
   void add_output() {
@@ -119,8 +120,8 @@ class BackwardSchedule : public Schedule {
   }
 };
 
-inline StepList backward(const Problem& problem, const std::string& kind) {
-  BackwardSchedule schedule(problem, kind);
+inline StepList backward(const Problem& problem, const Kinds& kinds) {
+  BackwardSchedule schedule(problem, kinds);
   schedule.add_intermediates();
   schedule.add_backward_intermediates();
   schedule.add_blocks();
@@ -130,11 +131,14 @@ inline StepList backward(const Problem& problem, const std::string& kind) {
   return schedule.take();
 }
 
-inline Variant backward_variant(Backend backend, const std::string& kind) {
-  Variant variant = forward_variant(backend, kind);
+inline Variant backward_variant(Backend backend, const std::string& name, const Kinds& kinds) {
+  Variant variant = forward_variant(backend, name, kinds);
   variant.op = "block_attnres_bwd";
-  variant.steps = [kind](const Problem& problem) { return backward(problem, kind); };
+  variant.steps = [kinds](const Problem& problem) { return backward(problem, kinds); };
   return variant;
+}
+inline Variant backward_variant(Backend backend, const std::string& kind) {
+  return backward_variant(backend, kind, all(kind));
 }
 
 }  // namespace assay::block_attnres

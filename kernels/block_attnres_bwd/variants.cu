@@ -5,5 +5,7 @@ namespace assay::ASSAY_TWIN::block_attnres_bwd {
 
 ASSAY_VARIANT(naive)(block_attnres::backward_variant(kTwinBackend, "naive"));
 ASSAY_VARIANT(fused)(block_attnres::backward_variant(kTwinBackend, "fused"));
+ASSAY_VARIANT(tensor_core)
+(block_attnres::backward_variant(kTwinBackend, "tensor_core", block_attnres::tensor_core_kinds()));
 
 }  // namespace assay::ASSAY_TWIN::block_attnres_bwd

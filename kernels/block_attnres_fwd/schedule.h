@@ -25,12 +25,21 @@ inline Binding as(std::string tensor, Binding part) {
   return part;
 }
 
+// Which variants the steps are; sums have one.
+struct Kinds {
+  std::string usual;
+  std::string many, many_backward;  // of phase 1 with at least kMany queries, of its gradients
+  int arch = 80;                    // compute capability times ten that they need
+};
+inline constexpr std::int64_t kMany = 4;
+
+inline Kinds all(const std::string& kind) { return {kind, kind, kind}; }
+
 class Schedule {
  public:
-  // Steps are of the variant `kind`, but for sums, which have one.
-  Schedule(const Problem& problem, std::string kind)
+  Schedule(const Problem& problem, Kinds kinds)
       : problem_(problem),
-        kind_(std::move(kind)),
+        kinds_(std::move(kinds)),
         layers_(problem.dim("L")),
         most_(problem.dim("S")),
         tokens_(problem.dim("T")),
@@ -81,7 +90,7 @@ class Schedule {
     list_.steps.push_back({std::move(part), kind, std::move(tensors)});
   }
   void add_step(Problem part, std::vector<Binding> tensors) {
-    add_step(std::move(part), std::move(tensors), kind_);
+    add_step(std::move(part), std::move(tensors), kinds_.usual);
   }
 
   // to = p + u; a copy without u, zeros without both. (rows, length) of `dtype`.
@@ -110,7 +119,8 @@ class Schedule {
               {"w", "w", layer(first_layer(b))},
               {"g", "g", layer(first_layer(b))},
               as("O", std::move(o)),
-              {"LSE", "LSE"}});
+              {"LSE", "LSE"}},
+             layers_of(b) < kMany ? kinds_.usual : kinds_.many);
   }
 
   // Phase 2 of its j-th layer: H of the running sum `p`, which is first updated by `u` if there is
@@ -180,15 +190,18 @@ class Schedule {
 
   StepList take() { return std::move(list_); }
 
+ protected:
+  const Kinds& kinds() const { return kinds_; }
+
  private:
   const Problem& problem_;
-  std::string kind_;
+  Kinds kinds_;
   std::int64_t layers_, most_, tokens_, dim_;
   StepList list_;
 };
 
-inline StepList forward(const Problem& problem, const std::string& kind) {
-  Schedule schedule(problem, kind);
+inline StepList forward(const Problem& problem, const Kinds& kinds) {
+  Schedule schedule(problem, kinds);
   schedule.add_intermediates();
   schedule.add_blocks();
   schedule.add_step(schedule.part("attnres_fwd", {{"N", schedule.blocks() + 1}}),
@@ -196,15 +209,24 @@ inline StepList forward(const Problem& problem, const std::string& kind) {
   return schedule.take();
 }
 
-inline Variant forward_variant(Backend backend, const std::string& kind) {
+inline Variant forward_variant(Backend backend, const std::string& name, const Kinds& kinds) {
   Variant variant;
   variant.op = "block_attnres_fwd";
-  variant.name = kind;
-  variant.summary = "every phase by its " + kind + " variant";
+  variant.name = name;
+  variant.summary = kinds.many == kinds.usual
+                        ? "every phase by its " + kinds.usual + " variant"
+                        : "phase 1 of " + std::to_string(kMany) + " layers or more by " +
+                              kinds.many + ", the rest " + kinds.usual;
   variant.backend = backend;
-  if (backend != Backend::cpu) variant.arch = {.min = 80};
-  variant.steps = [kind](const Problem& problem) { return forward(problem, kind); };
+  if (backend != Backend::cpu) variant.arch = {.min = kinds.arch};
+  variant.steps = [kinds](const Problem& problem) { return forward(problem, kinds); };
   return variant;
 }
+inline Variant forward_variant(Backend backend, const std::string& kind) {
+  return forward_variant(backend, kind, all(kind));
+}
+
+// Phase 1 on tensor cores.
+inline Kinds tensor_core_kinds() { return {"fused", "tensor_core_bulk", "tensor_core", 90}; }
 
 }  // namespace assay::block_attnres
