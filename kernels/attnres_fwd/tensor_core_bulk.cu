@@ -1,183 +1,29 @@
 // attnres_fwd/tensor_core_bulk: as tensor_core, scores and mix are products through mma.sync, exact
 // sums of three bf16 terms in place of fp32 c and α, but blocks stay: one on each multiprocessor
-// takes tokens in turn. Bulk copies of whole tokens run ahead into a ring in shared memory; each of
-// the 16 warps owns a slice of D, whose fragments of c stay in registers over all
-// tokens, and meets the others twice a token, around the softmax. The mix is done transposed, d by
-// queries, which wastes no half of a tile as up to 8 queries by d do. Versus tensor_core: V is
-// never waited for, c is never loaded again. Loses where tokens are fewer than multiprocessors;
-// more than 8 queries take V again from L2, once for each 8.
+// works on token after token, while bulk copies of the next ones run ahead into shared memory. Each
+// of its 16 warps owns a slice of D, whose fragments of c stay in registers over all tokens, and
+// meets the others twice a token, around the softmax. The mix is done transposed, d by queries: up
+// to 8 queries waste half a tile as queries by d. Versus tensor_core: V is not waited for, and c is
+// not loaded again; on an H100 426 µs for 889 at N = 10, Q = 6, T = 16384, D = 2304 (2.84 TB/s of
+// the least bytes; fused 801 µs), 384 µs at N = 8, Q = 8, D = 2048 (2.80). Loses to fused for up to
+// three queries (N = 9, T = 8192, D = 2048: 157 for 127 µs with one, 160 for 135 with two, 163 for
+// 156 with three). More than 8 queries take V again from L2, once for each 8 (Q = 16: 2.38 TB/s).
 #include <algorithm>
 
-#include "kernels/attnres_fwd/rows.h"
+#include "kernels/attnres_fwd/warp_slice.h"
+#include "kernels/device/atomic.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
 #include "kernels/device/mbarrier.h"
-#include "kernels/device/mma.h"
-#include "kernels/device/terms.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_tensor_core_bulk {
 
 using namespace attnres_fwd;
 
-constexpr int kTerms = 3;        // of c and α
-constexpr int kTileRows = 16;    // sources of an mma tile
-constexpr int kTileQueries = 8;  // its queries: those of a block
-constexpr int kStep = 16;        // hidden elements of one mma
-constexpr int kPad = 8;          // elements between rows: those of 8 fall into different banks
-// 16 warps leave 128 registers a thread. A warp for the copies alone would leave 96.
-constexpr int kWarps = 16, kThreads = kWarps * kWarpSize;
-constexpr int kMaxStages = 8;  // tokens in shared memory
-
-// What determines registers: the steps of a warp and the tiles of sources.
-template <int kSteps_, int kTiles_>
-struct Shape {
-  static constexpr int kSteps = kSteps_, kTiles = kTiles_;
-  static constexpr int kSlice = kSteps * kStep;          // hidden elements of a warp
-  static constexpr int kPitch = kWarps * kSlice + kPad;  // of rows of V in shared memory
-  static constexpr int kOwnPitch = kSlice + kPad;        // of rows of a warp's own memory
-  static constexpr int kBatch = kSteps % 4 == 0 && kSteps < 12 ? 4 : 3;  // steps mixed at once
-  static_assert(kSteps % kBatch == 0);
-  // 8 rows of a slice as vectors of 8 elements, and where this lane's are.
-  static constexpr int kVectors = kSlice / 8;
-  static constexpr int kVectorsOfLane = (kTileQueries * kVectors + kWarpSize - 1) / kWarpSize;
-  static constexpr int kRowsAtOnce = std::max(1, kWarpSize / kVectors);
-  ASSAY_DEVICE static int query(int i) { return (i * kWarpSize + lane_index()) / kVectors; }
-  ASSAY_DEVICE static int column(int i) { return (i * kWarpSize + lane_index()) % kVectors * 8; }
-  // A warp's sums over its slice, as floats: scores (tile, query, row), then squares (tile, row).
-  // Rows of 20: what a warp writes at once falls into different banks.
-  static constexpr int kScoreRow = kTileRows + 4;
-  static constexpr int kScores = kTiles * kTileQueries * kScoreRow;
-  // A warp's own memory: 8 rows of its slice, of c or O, or its sums.
-  static constexpr int kOwnBytes =
-      std::max(kTileQueries * kOwnPitch * 2, (kScores + kTiles * kTileRows) * 4);
-  // α in terms (term, query, source); rows of 8 queries fall into different banks.
-  static constexpr int kAlphaPitch = kTiles * kTileRows + kPad;
-  static constexpr int kAlphaBytes = kTerms * kTileQueries * kAlphaPitch * 2;
-};
-
-// This warp's slice of 8 rows of w or g, by the vectors that are this lane's; zeros where there is
-// none. All loads are under way at once.
-template <class S, class T>
-ASSAY_DEVICE void load_slice(const Arguments<bf16>& a, int first_query, const T* rows,
-                             std::int64_t pitch, float (&x)[S::kVectorsOfLane][8]) {
-  ASSAY_UNROLL
-  for (int i = 0; i < S::kVectorsOfLane; ++i) {
-    const int q = S::query(i), d = warp_index() * S::kSlice + S::column(i);
-    ASSAY_UNROLL
-    for (int j = 0; j < 8; ++j) x[i][j] = 0;
-    if (q >= kTileQueries || first_query + q >= a.queries || d >= a.dim) continue;
-    const T* from = rows + (first_query + q) * pitch + d;
-    if (a.aligned) {
-      load_elements(from, x[i]);
-    } else {
-      ASSAY_UNROLL
-      for (int j = 0; j < 8; ++j) x[i][j] = widen(from[j]);
-    }
-  }
-}
-template <class S>
-ASSAY_DEVICE void load_slice(const Arguments<bf16>& a, int first_query, const AnyInput& rows,
-                             std::int64_t pitch, float (&x)[S::kVectorsOfLane][8]) {
-  switch (rows.dtype) {
-    case DType::f16:
-      return load_slice<S>(a, first_query, rows.as<f16>(), pitch, x);
-    case DType::bf16:
-      return load_slice<S>(a, first_query, rows.as<bf16>(), pitch, x);
-    default:
-      return load_slice<S>(a, first_query, rows.as<float>(), pitch, x);
-  }
-}
-
-// The terms of c = w⊙g in this warp's slice as operands B, by way of the warp's own memory.
-template <class S>
-ASSAY_DEVICE void fold(const Arguments<bf16>& a, int first_query, bf16* own,
-                       std::uint32_t (&c)[kTerms][S::kSteps][2]) {
-  float x[S::kVectorsOfLane][8];
-  load_slice<S>(a, first_query, a.w, a.w_pitch, x);
-  if (a.g.present()) {
-    float scale[S::kVectorsOfLane][8];
-    load_slice<S>(a, first_query, a.g, a.g_pitch, scale);
-    ASSAY_UNROLL
-    for (int i = 0; i < S::kVectorsOfLane; ++i) {
-      ASSAY_UNROLL
-      for (int j = 0; j < 8; ++j) x[i][j] *= scale[i][j];
-    }
-  }
-  const int lane = lane_index();
-  ASSAY_UNROLL
-  for (int term = 0; term < kTerms; ++term) {
-    ASSAY_UNROLL
-    for (int i = 0; i < S::kVectorsOfLane; ++i) {
-      std::uint32_t words[4];
-      ASSAY_UNROLL
-      for (int j = 0; j < 8; j += 2) {
-        const bf16 low = narrow<bf16>(x[i][j]), high = narrow<bf16>(x[i][j + 1]);
-        words[j / 2] = pack(low, high);
-        x[i][j] -= widen(low);
-        x[i][j + 1] -= widen(high);
-      }
-      if (S::query(i) < kTileQueries) {
-        store_words(own + S::query(i) * S::kOwnPitch + S::column(i), words);
-      }
-    }
-    sync_warp();
-    ASSAY_UNROLL
-    for (int s = 0; s < S::kSteps; s += 2) {
-      const bool pair = s + 1 < S::kSteps;
-      std::uint32_t four[4];
-      ldmatrix_x4(four, own + lane % 8 * S::kOwnPitch + s * kStep + lane / 8 % (pair ? 4 : 2) * 8);
-      c[term][s][0] = four[0], c[term][s][1] = four[1];
-      if (pair) c[term][s + 1][0] = four[2], c[term][s + 1][1] = four[3];
-    }
-    sync_warp();
-  }
-}
-
-// This warp's part of the scores of a token and of Σ v², into its own memory. Each mma of leading
-// terms begins with 0, and what it gives is added up by rounding: sums that are cut off again and
-// again come out too small, all of them. `v`: what the lane gives to ldmatrix, by tiles.
-template <class S>
-ASSAY_DEVICE void score(const bf16* const (&v)[S::kTiles],
-                        const std::uint32_t (&c)[kTerms][S::kSteps][2], float* sums) {
-  const int g = lane_index() / 4, t = lane_index() % 4;
-  float dots[S::kTiles][kTerms][4] = {}, squares[S::kTiles][2] = {};  // of rows g, g + 8
-  ASSAY_UNROLL
-  for (int s = 0; s < S::kSteps; ++s) {
-    ASSAY_UNROLL
-    for (int tile = 0; tile < S::kTiles; ++tile) {
-      std::uint32_t words[4];
-      ldmatrix_x4(words, v[tile] + s * kStep);
-      ASSAY_UNROLL
-      for (int term = 1; term < kTerms; ++term) {
-        mma_m16n8k16(dots[tile][term], words, c[term][s]);
-      }
-      float lead[4] = {};
-      mma_m16n8k16(lead, words, c[0][s]);
-      ASSAY_UNROLL
-      for (int i = 0; i < 4; ++i) dots[tile][0][i] += lead[i];
-      ASSAY_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const float low = element<bf16>(&words[i], 0), high = element<bf16>(&words[i], 1);
-        squares[tile][i % 2] += low * low;
-        squares[tile][i % 2] += high * high;
-      }
-    }
-  }
-  ASSAY_UNROLL
-  for (int tile = 0; tile < S::kTiles; ++tile) {
-    const auto& of = dots[tile];
-    ASSAY_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      sums[(tile * kTileQueries + 2 * t + i % 2) * S::kScoreRow + g + i / 2 * 8] =
-          of[0][i] + (of[1][i] + of[2][i]);
-    }
-    ASSAY_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const float square = warp_sum<1, 4>(squares[tile][i]);
-      if (t == 0) sums[S::kScores + tile * kTileRows + g + i * 8] = square;
-    }
-  }
-}
+// Tokens in shared memory: three, or as many as it takes to have 64 KB under way. A block that has
+// taken more is late when there are no more: four cost 1 %, five 2 % at the sizes above.
+constexpr int kLeastStages = 3, kMaxStages = 8;
+constexpr std::int64_t kUnderWay = 64 << 10;
 
 // Softmax over depth of query `q` of the block, by a warp: lanes are sources, each half of the
 // warp adds up half of the warps' sums. α goes to where the mix will load it, zero for sources that
@@ -228,89 +74,25 @@ ASSAY_DEVICE Normalizer softmax(const Arguments<bf16>& a, int q, const unsigned 
   return {max, total};
 }
 
-// This warp's slice of O, queries by elements, into its own memory: Vᵀ αᵀ, small terms first, so
-// that what is cut off then is cut off small sums. `v`: what the lane gives to ldmatrix, by tiles.
-template <class S>
-ASSAY_DEVICE void mix(const bf16* const (&v)[S::kTiles], const bf16* alpha, bf16* own) {
-  const int lane = lane_index(), g = lane / 4, t = lane % 4;
-  std::uint32_t weights[S::kTiles][kTerms][2];
-  ASSAY_UNROLL
-  for (int tile = 0; tile < S::kTiles; ++tile) {
-    ASSAY_UNROLL
-    for (int i = 0; i < 2 * kTerms; ++i) {
-      std::uint32_t word[1];
-      load_words(alpha + (i / 2 * kTileQueries + g) * S::kAlphaPitch + tile * kTileRows +
-                     i % 2 * 8 + 2 * t,
-                 word);
-      weights[tile][i / 2][i % 2] = word[0];
-    }
-  }
-  bf16* const to = own + lane % 8 * S::kOwnPitch + lane / 8 % 2 * 8;
-  ASSAY_UNROLL
-  for (int first = 0; first < S::kSteps; first += S::kBatch) {
-    std::uint32_t words[S::kTiles][S::kBatch][4];
-    float sum[S::kBatch][4] = {};
-    ASSAY_UNROLL
-    for (int s = 0; s < S::kBatch; ++s) {
-      ASSAY_UNROLL
-      for (int tile = 0; tile < S::kTiles; ++tile) {
-        ldmatrix_x4_transposed(words[tile][s], v[tile] + (first + s) * kStep);
-      }
-    }
-    ASSAY_UNROLL
-    for (int term = kTerms - 1; term >= 0; --term) {
-      ASSAY_UNROLL
-      for (int tile = 0; tile < S::kTiles; ++tile) {
-        ASSAY_UNROLL
-        for (int s = 0; s < S::kBatch; ++s) {
-          mma_m16n8k16(sum[s], words[tile][s], weights[tile][term]);
-        }
-      }
-    }
-    ASSAY_UNROLL
-    for (int s = 0; s < S::kBatch; ++s) {
-      const std::uint32_t pairs[2] = {pack(narrow<bf16>(sum[s][0]), narrow<bf16>(sum[s][1])),
-                                      pack(narrow<bf16>(sum[s][2]), narrow<bf16>(sum[s][3]))};
-      stmatrix_x2_transposed(to + (first + s) * kStep, pairs);
-    }
-  }
+ASSAY_KERNEL(kWarpSize) void reset(int* taken, int groups) {
+  for (int i = thread_index(); i < groups; i += kWarpSize) taken[i] = 0;
 }
 
-// The rows of a warp's own memory to O, as many at once as 32 lanes have vectors for.
-template <class S>
-ASSAY_DEVICE void store_slice(const bf16* own, bf16* out, std::int64_t query_stride, int queries,
-                              int width) {
-  constexpr int kRows = S::kRowsAtOnce, kRounds = kTileQueries / kRows;
-  constexpr int kAhead = kRounds < 4 ? kRounds : 4;  // vectors that a lane reads, then writes
-  const int row = lane_index() / S::kVectors, d = lane_index() % S::kVectors * 8;
-  if (row >= kRows || d >= width) return;
-  own += row * S::kOwnPitch + d;
-  out += row * query_stride + d;
-  ASSAY_UNROLL
-  for (int round = 0; round < kRounds; round += kAhead) {
-    std::uint32_t words[kAhead][4];
-    ASSAY_UNROLL
-    for (int k = 0; k < kAhead; ++k) load_words(own + (round + k) * kRows * S::kOwnPitch, words[k]);
-    ASSAY_UNROLL
-    for (int k = 0; k < kAhead; ++k) {
-      if ((round + k) * kRows + row < queries) store_words(out, words[k]);
-      out += kRows * query_stride;
-    }
-  }
-}
-
-// Blocks take tokens in turn; block b answers the queries of group b % groups, so that the groups
-// of a token run side by side and V comes from L2 for all but one.
+// Block b answers the queries of group b % groups, so that the groups of a token run side by side
+// and V comes from L2 for all but one. The blocks of a group take the next token when they have
+// room for it: multiprocessors differ in what they get of the memory's bandwidth, and with equal
+// shares the last were at work when the average one had been idle for 8 % of the time.
 template <class S>
 ASSAY_KERNEL(kThreads, 1)
-void attend(Arguments<bf16> a, int stages, int groups) {
+void attend(Arguments<bf16> a, int stages, int groups, int* taken) {
   const int lane = lane_index(), warp = warp_index();
-  const int first_query = block_index() % groups * kTileQueries;
-  const int first_token = block_index() / groups, token_step = num_blocks() / groups;
+  const int group = block_index() % groups, first_query = group * kTileQueries;
+  const int streams = num_blocks() / groups;      // of tokens
   const int tokens = static_cast<int>(a.tokens);  // at most 2^30, see too_large
 
   // Shared memory: tokens of V (stage, source, kPitch), each warp's own, α.
   ASSAY_SHARED(full, [kMaxStages], std::uint64_t);
+  ASSAY_SHARED(token_of, [kMaxStages], int);  // at least `tokens`: there are no more
   bf16* const ring = dyn_shared<bf16>();
   const int stage_size = a.sources * S::kPitch;
   auto* const scratch = reinterpret_cast<unsigned char*>(ring + stages * stage_size);
@@ -327,7 +109,11 @@ void attend(Arguments<bf16> a, int stages, int groups) {
   sync_threads();
 
   const auto fetch = [&](int token, int stage) {  // by a warp
-    if (token >= tokens) return;
+    if (lane == 0) token_of[stage] = token;
+    if (token >= tokens) {
+      if (lane == 0) mbarrier_arrive(&full[stage]);
+      return;
+    }
     const int row_bytes = a.dim * static_cast<int>(sizeof(bf16));
     if (!a.aligned) {
       for (int n = 0; n < a.sources; ++n) {
@@ -348,8 +134,13 @@ void attend(Arguments<bf16> a, int stages, int groups) {
   };
   constexpr int kFetcher = kTileQueries;  // a warp that has no query
   const int ahead = stages - 1;
+  int next = 0;  // of the fetcher's first lane: the token that it has taken
+  const auto take = [&] {
+    if (lane == 0) next = ahead * streams + atomic_add(taken + group, 1);
+  };
   if (warp == kFetcher) {
-    for (int i = 0; i < ahead; ++i) fetch(first_token + i * token_step, i);
+    for (int i = 0; i < ahead; ++i) fetch(block_index() / groups + i * streams, i);
+    take();
   }
 
   auto* const own = reinterpret_cast<bf16*>(scratch + warp * S::kOwnBytes);
@@ -373,19 +164,25 @@ void attend(Arguments<bf16> a, int stages, int groups) {
   int stage = 0, parity = 0;
   const int queries = min(kTileQueries, a.queries - first_query);
   const std::int64_t query_stride = a.tokens * a.o_pitch;
-  for (int token = first_token; token < tokens; token += token_step) {
+  for (;;) {
+    mbarrier_wait(&full[stage], parity);
+    const int token = token_of[stage];
+    if (token >= tokens) break;
+
     const bf16* v[S::kTiles];
     const auto select = [&](const bf16* const(&first)[S::kTiles]) {
       ASSAY_UNROLL
       for (int tile = 0; tile < S::kTiles; ++tile) v[tile] = first[tile] + stage * stage_size;
     };
-    mbarrier_wait(&full[stage], parity);
     select(in_score);
     score<S>(v, c, reinterpret_cast<float*>(own));
     sync_threads();
 
     // All have mixed the token before: its stage is free.
-    if (warp == kFetcher) fetch(token + ahead * token_step, stage == 0 ? ahead : stage - 1);
+    if (warp == kFetcher) {
+      fetch(shuffle(next, 0), stage == 0 ? ahead : stage - 1);
+      take();
+    }
     Normalizer normalizer;
     if (warp < kTileQueries) normalizer = softmax<S>(a, warp, scratch, alpha);
     sync_threads();
@@ -446,15 +243,19 @@ Config choose(const Problem& p) {
   if (c.steps > kMaxSteps || c.tiles > kMaxTiles) return c;
   with_shape(c.steps, c.tiles, [&]<class S>(S) {
     constexpr std::int64_t kBesides =
-        kWarps * S::kOwnBytes + S::kAlphaBytes + kMaxStages * sizeof(std::uint64_t);
+        kWarps * S::kOwnBytes + S::kAlphaBytes + kMaxStages * (sizeof(std::uint64_t) + sizeof(int));
     const std::int64_t stage = p.dim("N") * S::kPitch * 2;
+    const std::int64_t wanted =
+        std::clamp<std::int64_t>(1 + ceil_div(kUnderWay, stage), kLeastStages, kMaxStages);
     c.stages = static_cast<int>(
-        std::clamp<std::int64_t>((max_shared_bytes() - kBesides) / stage, 2, kMaxStages));
+        std::clamp<std::int64_t>((max_shared_bytes() - kBesides) / stage, 2, wanted));
     c.shared = c.stages * stage + kWarps * S::kOwnBytes + S::kAlphaBytes;
     return 0;
   });
   return c;
 }
+
+std::int64_t groups_of(const Problem& p) { return ceil_div(p.dim("Q"), kTileQueries); }
 
 template <class S>
 constexpr auto kKernel = attend<S>;
@@ -464,16 +265,18 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
   const Config c = choose(p);
   return with_shape(c.steps, c.tiles, [&]<class S>(S) -> Launch {
     allow_shared(kKernel<S>, c.shared);
-    const std::int64_t groups = ceil_div(a.queries, kTileQueries);
+    const std::int64_t groups = groups_of(p);
     const std::int64_t resident = resident_blocks(kKernel<S>, kThreads, c.shared);
     const std::int64_t streams = std::clamp<std::int64_t>(resident / groups, 1, a.tokens);
+    auto* const taken = static_cast<int*>(buffers.workspace);
     return [=](Stream stream) {
+      launch(reset, {.threads = kWarpSize, .stream = stream}, taken, static_cast<int>(groups));
       launch(kKernel<S>,
              {.blocks = streams * groups,
               .threads = kThreads,
               .shared_bytes = c.shared,
               .stream = stream},
-             a, c.stages, static_cast<int>(groups));
+             a, c.stages, static_cast<int>(groups), taken);
     };
   });
 }
@@ -485,7 +288,8 @@ std::string unsupported(const Problem& p) {
   if (p.dim("D") > kMaxSteps * kWarps * kStep) return "more than 3072 hidden elements";
   if (p.dim("N") > kMaxTiles * kTileRows) return "more than 32 sources";
   const std::int64_t needed =
-      choose(p).shared + kMaxStages * static_cast<std::int64_t>(sizeof(std::uint64_t));
+      choose(p).shared +
+      kMaxStages * static_cast<std::int64_t>(sizeof(std::uint64_t) + sizeof(int));
   if (needed > max_shared_bytes()) {
     return "two tokens need " + std::to_string(needed) + " bytes of shared memory a block";
   }
@@ -515,6 +319,7 @@ ASSAY_VARIANT(tensor_core_bulk){
     .strided = true,
     .numerics = numerics,
     .unsupported = unsupported,
+    .workspace = [](const Problem& p) { return Workspace{4 * groups_of(p)}; },
     .prepare = prepare,
 };
 
