@@ -242,7 +242,8 @@ Json to_object(const ManifestDevice& device) {
           {"clock", device.clock},
           {"memory_bytes", device.memory_bytes},
           {"cache_bytes", device.cache_bytes},
-          {"limit_bytes_per_s", device.limit}};
+          {"limit_bytes_per_s", device.limit},
+          {"floor_s", device.floor}};
 }
 
 Json to_value(const OptionValue& value) {

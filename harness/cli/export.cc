@@ -21,13 +21,15 @@ ManifestDevice measure_device(Backend backend, int index, const Cost& cost) {
   const std::unique_ptr<Device> device = find_platform(backend)->open(info.index);
   if (device->clock().empty())
     throw UsageError(fmt::format("backend {} is never timed: it has no limit", name(backend)));
+  Limits limits(*device, cache_folder());
   return {.backend = std::string(name(backend)),
           .name = info.name,
           .clock = device->clock(),
           .index = info.index,
           .memory_bytes = info.memory_bytes,
           .cache_bytes = info.cache_bytes,
-          .limit = Limits(*device).bandwidth(cost.bytes_read, cost.bytes_written)};
+          .limit = limits.bandwidth(cost.bytes_read, cost.bytes_written),
+          .floor = floor_seconds(cost, true, info.cache_bytes, limits)};
 }
 
 }  // namespace

@@ -24,12 +24,13 @@ struct ManifestKey {
   std::string inputs;  // a hash of their bytes: other versions of Assay may make others
 };
 
-// Where others may time the same problem, and the limit of that device (Measurement::limit).
+// Where others may time the same problem, and the limit of that device (Measurement::limit, floor).
 struct ManifestDevice {
   std::string backend, name, clock;
   std::int64_t index = 0;
   std::int64_t memory_bytes = 0, cache_bytes = 0;
   double limit = 0;
+  double floor = 0;  // seconds, cold
 };
 
 struct Manifest {

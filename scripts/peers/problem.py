@@ -38,6 +38,7 @@ class Device:
     name: str
     cache_bytes: int
     limit: float  # bytes per second; 0: unknown
+    floor: float = 0.0  # seconds that a cold run takes at the least; 0: unknown
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def problem_of(manifest: dict[str, Any]) -> Problem:
         bytes_written=manifest["bytes_written"],
         flops=manifest["flops"],
         device=device
-        and Device(device["backend"], device["name"], device["cache_bytes"], device["limit_bytes_per_s"]),
+        and Device(
+            device["backend"], device["name"], device["cache_bytes"], device["limit_bytes_per_s"], device["floor_s"]
+        ),
     )
 
 

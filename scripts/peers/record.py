@@ -39,6 +39,7 @@ def measurement(problem: Problem, clock: str, samples: list[float], sets: int) -
         "flops": problem.flops,
         "limit_bytes_per_s": problem.device.limit if problem.device else 0.0,
         "buffer_sets": sets,
+        "floor_s": problem.device.floor if problem.device else 0.0,
     }
 
 
