@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/fingerprint.h"
 #include "harness/core/record.h"
 #include "harness/core/variant.h"
 
@@ -103,6 +104,9 @@ class Device {
     copy(to, from, bytes);
   }
   virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
+  // Of what the memory holds after what is in the stream: equal to the host's fingerprint() of the
+  // same bytes. Synchronous. By default by way of the host, a piece at a time.
+  virtual Fingerprint fingerprint(const void* memory, std::int64_t bytes);
 
   virtual Stream stream() = 0;
 

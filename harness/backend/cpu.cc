@@ -74,6 +74,9 @@ class CpuDevice final : public Device {
   void fill(void* device, unsigned char byte, std::int64_t bytes) override {
     cpu::fill(device, byte, bytes);
   }
+  Fingerprint fingerprint(const void* memory, std::int64_t bytes) override {
+    return assay::fingerprint(memory, bytes);
+  }
 
   std::shared_ptr<void> contend() override { return std::make_shared<BusyThreads>(); }
 

@@ -8,6 +8,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/backend/cuda_fence.h"
+#include "harness/backend/cuda_fingerprint.h"
 #include "harness/backend/cuda_handles.h"
 #include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
@@ -27,6 +28,8 @@ class CudaDevice final : public Device {
     stream_.emplace();
     second_stream_.emplace();
     staging_.emplace(stream_->get());
+    fingerprint_.emplace(sizeof(Fingerprint));
+    fingerprint_sum_.emplace(*this, static_cast<std::int64_t>(sizeof(Fingerprint)));
     timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the free device memory");
@@ -66,6 +69,8 @@ class CudaDevice final : public Device {
           "filling device memory");
     wait("filling device memory");
   }
+
+  Fingerprint fingerprint(const void* memory, std::int64_t bytes) override;
 
   bool has_fences() const override { return true; }
   void* allocate_fenced(std::int64_t bytes, Fence fence) override {
@@ -130,7 +135,24 @@ class CudaDevice final : public Device {
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
   std::optional<CudaStaging> staging_;
+  std::optional<DeviceMemory> fingerprint_sum_;
+  std::optional<CudaPinned> fingerprint_;  // where it arrives
 };
+
+Fingerprint CudaDevice::fingerprint(const void* memory, std::int64_t bytes) {
+  use();
+  const std::string what = "taking the fingerprint of device memory";
+  auto* const sum = static_cast<Fingerprint*>(fingerprint_sum_->data());
+  check(cudaMemsetAsync(sum, 0, sizeof(Fingerprint), stream_->get()), what);
+  launch_fingerprint(memory, bytes, sum, attribute(cudaDevAttrMultiProcessorCount, info_.index),
+                     stream_->get());
+  check(cudaGetLastError(), what);
+  check(cudaMemcpyAsync(fingerprint_->data(), sum, sizeof(Fingerprint), cudaMemcpyDeviceToHost,
+                        stream_->get()),
+        what);
+  wait(what);
+  return *static_cast<const Fingerprint*>(fingerprint_->data());
+}
 
 // Streams through memory on a second stream: milliseconds of other work.
 std::shared_ptr<void> CudaDevice::contend() {

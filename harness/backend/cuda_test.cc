@@ -29,6 +29,23 @@ TEST_CASE("what is uploaded in several pieces comes back whole", "[cuda]") {
   }
 }
 
+TEST_CASE("fingerprints of device memory are those of the host", "[cuda]") {
+  const auto device = open_cuda();
+  if (!device) ASSAY_SKIP("no CUDA device");
+  std::vector<unsigned char> sent((std::size_t{3} << 20) + 16);
+  for (std::size_t i = 0; i < sent.size(); ++i)
+    sent[i] = static_cast<unsigned char>((i * 2654435761U) >> 13);
+  const DeviceMemory memory(*device, static_cast<std::int64_t>(sent.size()));
+  device->upload(memory.data(), sent.data(), memory.bytes());
+  for (const std::int64_t bytes : {0, 1, 2, 7, 8, 15, 16, 17, 4095, 4096, 70001, (3 << 20) + 3}) {
+    for (const std::int64_t offset : {0, 1, 2, 4, 6, 8, 13}) {
+      INFO(bytes << " bytes from " << offset);
+      CHECK(device->fingerprint(static_cast<char*>(memory.data()) + offset, bytes) ==
+            fingerprint(sent.data() + offset, bytes));
+    }
+  }
+}
+
 TEST_CASE("the clock of the multiprocessors is read around each sample", "[cuda]") {
   const auto device = open_cuda();
   if (!device) ASSAY_SKIP("no CUDA device");

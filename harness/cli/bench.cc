@@ -50,7 +50,7 @@ class TimedCase {
 
  private:
   BufferSet& filled(const Case& job, Oracle& oracle) {
-    verifier_.set().upload(oracle.inputs(job.problem, family_->name, seed_)->tensors);
+    verifier_.set().upload(*oracle.inputs(job.problem, family_->name, seed_));
     return verifier_.set();
   }
 

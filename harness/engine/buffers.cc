@@ -145,12 +145,24 @@ std::string BufferSet::broken_guard() const {
   return "";
 }
 
-void BufferSet::upload(const Tensors& inputs) {
+void BufferSet::upload(const Inputs& inputs) {
   const Spending spending(Expense::memory);
-  for (const TensorView& input : inputs) {
+  std::size_t number = 0;
+  for (const TensorView& input : inputs.tensors) {
     const TensorView& to = buffers_[input.spec.name];
+    const Fingerprint* const print = inputs.prints.empty() ? nullptr : &inputs.prints[number];
+    ++number;
     if (to.spec.is_packed()) {
+      // Looked at only where it may well be in place.
+      const auto last = uploaded_.find(input.spec.name);
+      if (print && last != uploaded_.end() && last->second == *print &&
+          fingerprint(to.spec) == *print)
+        continue;
       device_->upload(to.data, input.data, input.spec.bytes());
+      if (print)
+        uploaded_[input.spec.name] = *print;
+      else
+        uploaded_.erase(input.spec.name);
       continue;
     }
     const auto spread = std::find_if(spread_.begin(), spread_.end(), [&](const Spread& s) {
@@ -176,12 +188,16 @@ void BufferSet::lay_out(const Spread& spread) {
   device_->upload(spread.tensor.data, image.data(), spec.span_bytes());
 }
 
-std::string BufferSet::changed_input(const Tensors& inputs) const {
+std::string BufferSet::changed_input(const Inputs& inputs) const {
   const Spending spending(Expense::comparison);
   constexpr std::int64_t kChunk = 64 << 20;
   std::vector<unsigned char> bytes;
-  for (const TensorView& input : inputs) {
+  std::size_t number = 0;
+  for (const TensorView& input : inputs.tensors) {
+    const Fingerprint* const print = inputs.prints.empty() ? nullptr : &inputs.prints[number];
+    ++number;
     if (input.spec.role != Role::in) continue;
+    if (print && fingerprint(input.spec) == *print) continue;
     const TensorView& tensor = buffers_[input.spec.name];
     const auto* want = static_cast<const unsigned char*>(input.data);
     // A tensor whose rows lie apart is small, and comes whole.
@@ -239,6 +255,14 @@ void BufferSet::download(const TensorView& host) const {
     std::memcpy(static_cast<std::byte*>(host.data) + at,
                 image.data() + from.spec.row_offset(at / row_bytes) * size,
                 static_cast<std::size_t>(row_bytes));
+}
+
+Fingerprint BufferSet::fingerprint(const TensorSpec& spec) const {
+  const TensorView& tensor = buffers_[spec.name];
+  if (tensor.spec.is_packed()) return device_->fingerprint(tensor.data, tensor.spec.bytes());
+  std::vector<std::byte> rows(static_cast<std::size_t>(spec.bytes()));
+  download({spec, rows.data()});
+  return assay::fingerprint(rows.data(), spec.bytes());
 }
 
 void BufferSet::peek(const TensorView& host, std::int64_t bytes) const {

@@ -4,13 +4,16 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/fingerprint.h"
 #include "harness/core/named_memory.h"
 #include "harness/core/variant.h"
+#include "harness/engine/inputs.h"
 
 namespace assay {
 
@@ -33,9 +36,10 @@ class BufferSet {
   const Launch& launch() const { return launch_; }
 
   // All that may be read (in and inout), from host memory. What is updated in place is kept aside.
-  void upload(const Tensors& inputs);
+  // A tensor that the device's fingerprint shows to be in place is not sent again.
+  void upload(const Inputs& inputs);
   // The first input whose bytes are no longer those of `inputs`, with the place; empty: none.
-  std::string changed_input(const Tensors& inputs) const;
+  std::string changed_input(const Inputs& inputs) const;
   void copy_inputs_from(const BufferSet& other);
   // Outputs, workspace and all that lies around the tensors; what is updated in place becomes what
   // it was.
@@ -44,6 +48,8 @@ class BufferSet {
   const Launch* restore() const { return updated_.empty() ? nullptr : &restore_; }
   std::string broken_guard() const;  // what was written outside of all buffers; empty: nothing
   void download(const TensorView& host) const;  // the tensor of that name
+  // Of its elements, row by row, as download() would bring them.
+  Fingerprint fingerprint(const TensorSpec& spec) const;
   // The same while the stream is held, of its first bytes.
   void peek(const TensorView& host, std::int64_t bytes) const;
 
@@ -66,6 +72,7 @@ class BufferSet {
     std::vector<std::byte> rows;
   };
   std::vector<Spread> spread_;
+  std::map<std::string, Fingerprint> uploaded_;  // by tensor: what was sent last
   void lay_out(const Spread& spread);
   std::string broken_gap(const TensorView& tensor) const;
   struct Updated {  // a tensor that is updated in place, and what was uploaded

@@ -2,38 +2,57 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <variant>
+#include <vector>
 
+#include "harness/core/parallel.h"
 #include "harness/core/text.h"
 
 namespace assay {
+
+namespace {
+
+// What is wrong with a bound; null: nothing.
+const char* wrong_bound(double value, double bound, double unit, bool exact) {
+  if (!std::isfinite(value)) return nullptr;
+  return std::isnan(bound) ? "is not a number"
+         : bound < 0       ? "is negative"
+         : exact           ? (bound > 0 ? "is not 0, and the output is declared exact" : nullptr)
+         : bound < unit * std::abs(value) ? "is smaller than one rounding of the accumulator"
+                                          : nullptr;
+}
+
+}  // namespace
 
 std::string contract_error(const Expected& expected, const Numerics& numerics, bool exact,
                            const TensorSpec* spec) {
   // The reference itself is rounded to fp64.
   const double unit = unit_roundoff(numerics.accumulate) * (1 - 0x1p-40);
-  for (std::int64_t i = 0; i < expected.size; ++i) {
-    const double value = expected.value[static_cast<std::size_t>(i)];
-    const double bound = expected.bound[static_cast<std::size_t>(i)];
-    if (!std::isfinite(value)) continue;
-    const char* what =
-        std::isnan(bound) ? "is not a number"
-        : bound < 0       ? "is negative"
-        : exact           ? (bound > 0 ? "is not 0, and the output is declared exact" : nullptr)
-        : bound < unit * std::abs(value) ? "is smaller than one rounding of the accumulator"
-                                         : nullptr;
-    if (!what) continue;
-    std::string place;
-    if (spec)
-      for (const std::int64_t at : coordinates(*spec, i))
-        place += fmt::format("{}{}", place.empty() ? "" : ", ", at);
-    else
-      place = fmt::format("{}", i);
-    return fmt::format("{}[{}]: the bound {:.9g} of {:.9g} {}", expected.output, place, bound,
-                       value, what);
-  }
-  return "";
+  const auto wrong_at = [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    return wrong_bound(expected.value[at], expected.bound[at], unit, exact);
+  };
+  std::vector<std::int64_t> firsts(static_cast<std::size_t>(num_threads()), expected.size);
+  parallel_for(expected.size, 1 << 14, [&](std::int64_t begin, std::int64_t end, int part) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (!wrong_at(i)) continue;
+      firsts[static_cast<std::size_t>(part)] = i;
+      return;
+    }
+  });
+  const std::int64_t first = *std::min_element(firsts.begin(), firsts.end());
+  if (first == expected.size) return "";
+  std::string place;
+  if (spec)
+    for (const std::int64_t at : coordinates(*spec, first))
+      place += fmt::format("{}{}", place.empty() ? "" : ", ", at);
+  else
+    place = fmt::format("{}", first);
+  const auto at = static_cast<std::size_t>(first);
+  return fmt::format("{}[{}]: the bound {:.9g} of {:.9g} {}", expected.output, place,
+                     expected.bound[at], expected.value[at], wrong_at(first));
 }
 
 std::string contract_id(const Op& op) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/core/parallel.h"
+#include "harness/engine/judge_chunk.h"
 
 namespace assay {
 namespace {
@@ -89,34 +90,83 @@ std::size_t ulp_bucket(double want, double got) {
                   static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(distance))));
 }
 
+// What is left to ask of an element: the sums over all of them are the chunk's.
+template <class T>
+void judge_element(double want, double bound, double value, std::int64_t index, Judgement& part) {
+  const bool right = inside<T>(want, bound, value);
+  const bool is_exact = right && rounded<T>(want) == value;
+  ++part.ulps[is_exact ? 0 : ulp_bucket<T>(want, value)];
+  const double used = is_exact ? 0 : utilisation_of<T>(want, bound, value);
+  const double ranked = right ? std::min(used, 1.0) : std::max(used, std::nextafter(1.0, 2.0));
+  if (!right) ++part.wrong;
+  if (ranked > part.utilisation) {
+    part.utilisation = ranked;
+    part.worst = index;
+  }
+}
+
+// Lanes in a fixed order, whatever the instruction set.
+double total(const double (&lanes)[kJudgeLanes]) {
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+// The elements [begin, begin + count) of a chunk, as `judged` found them.
+template <class T>
+void count_chunk(const T* got, const double* value, const double* bound, std::int64_t begin,
+                 std::int64_t count, const JudgedChunk& judged, Judgement& part) {
+  constexpr std::int64_t kLast = std::tuple_size_v<UlpHistogram> - 1;
+  if (judged.all_exact) {
+    part.ulps[0] += count;
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t distance = judged.distance[i];
+    if (distance == 0) {
+      ++part.ulps[0];
+    } else if (distance > 0) {
+      const std::int64_t bucket = std::bit_width(static_cast<std::uint64_t>(distance));
+      ++part.ulps[static_cast<std::size_t>(std::min(kLast, bucket))];
+      const double ranked = std::min(judged.used[i], 1.0);
+      if (!(ranked > part.utilisation)) continue;
+      part.utilisation = ranked;
+      part.worst = begin + i;
+    } else {
+      judge_element<T>(value[i], bound ? bound[i] : 0, to_float(got[i]), begin + i, part);
+    }
+  }
+}
+
 template <class T>
 void judge_part(const T* got, const Expected& expected, bool exact, std::int64_t begin,
                 std::int64_t end, Judgement& part) {
-  for (std::int64_t i = begin; i < end; ++i) {
-    const double want = expected.value[static_cast<std::size_t>(i)];
-    const double bound = exact ? 0 : expected.bound[static_cast<std::size_t>(i)];
-    const double value = to_float(got[i]);
-    const double error = value - want;
-    if (want != 0) {
-      ++part.nonzero;
-      if (inside<T>(want, bound, 0)) ++part.zero_accepted;
-    }
-    if (std::isfinite(error)) {
-      part.error_squared += error * error;
-      part.want_squared += want * want;
-    }
-    const bool right = inside<T>(want, bound, value);
-    // Exact for most elements of a 16-bit output, so the rest can afford the division.
-    const bool is_exact = right && rounded<T>(want) == value;
-    ++part.ulps[is_exact ? 0 : ulp_bucket<T>(want, value)];
-    const double used = is_exact ? 0 : utilisation_of<T>(want, bound, value);
-    const double ranked = right ? std::min(used, 1.0) : std::max(used, std::nextafter(1.0, 2.0));
-    if (!right) ++part.wrong;
-    if (ranked > part.utilisation) {
-      part.utilisation = ranked;
-      part.worst = i;
-    }
+  JudgeSums sums;
+  JudgedChunk judged;
+  const double* const value = expected.value.get();
+  const double* const bound = exact ? nullptr : expected.bound.get();
+  const auto at = [](const double* from, std::int64_t i) { return from ? from + i : nullptr; };
+  const std::int64_t whole = begin + (end - begin) / kJudgeLanes * kJudgeLanes;
+  for (std::int64_t i = begin; i < whole; i += kJudgeChunk) {
+    const std::int64_t count = std::min(kJudgeChunk, whole - i);
+    run_simd<JudgeChunk<T>>(got + i, value + i, at(bound, i), count, &sums, &judged);
+    count_chunk(got + i, value + i, at(bound, i), i, count, judged, part);
   }
+  if (const std::int64_t left = end - whole; left > 0) {  // filled up with zeros, which are right
+    T last_got[kJudgeLanes] = {};
+    double last_value[kJudgeLanes] = {}, last_bound[kJudgeLanes] = {};
+    std::copy_n(got + whole, left, last_got);
+    std::copy_n(value + whole, left, last_value);
+    if (bound) std::copy_n(bound + whole, left, last_bound);
+    run_simd<JudgeChunk<T>>(static_cast<const T*>(last_got), static_cast<const double*>(last_value),
+                            static_cast<const double*>(last_bound), std::int64_t{kJudgeLanes},
+                            &sums, &judged);
+    count_chunk(last_got, last_value, last_bound, whole, left, judged, part);
+  }
+  part.error_squared = total(sums.error_squared);
+  part.want_squared = total(sums.want_squared);
+  part.nonzero = sums.nonzero;
+  part.zero_accepted = sums.zero_accepted;
 }
 
 }  // namespace
@@ -169,16 +219,24 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
 
 std::vector<std::int64_t> wrong_elements(const TensorSpec& spec, const void* got,
                                          const Expected& expected, bool exact, std::size_t limit) {
-  std::vector<std::int64_t> wrong;
+  std::vector<std::vector<std::int64_t>> parts(static_cast<std::size_t>(num_threads()));
   dispatch(spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     const T* values = static_cast<const T*>(got);
-    for (std::int64_t i = 0; i < spec.elements() && wrong.size() < limit; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (!inside<T>(expected.value[at], exact ? 0 : expected.bound[at], to_float(values[i])))
-        wrong.push_back(i);
-    }
+    parallel_for(spec.elements(), 1 << 16, [&](std::int64_t begin, std::int64_t end, int part) {
+      std::vector<std::int64_t>& wrong = parts[static_cast<std::size_t>(part)];
+      for (std::int64_t i = begin; i < end && wrong.size() < limit; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        if (!inside<T>(expected.value[at], exact ? 0 : expected.bound[at], to_float(values[i])))
+          wrong.push_back(i);
+      }
+    });
   });
+  std::vector<std::int64_t> wrong;
+  for (const std::vector<std::int64_t>& part : parts)
+    wrong.insert(
+        wrong.end(), part.begin(),
+        part.begin() + static_cast<std::ptrdiff_t>(std::min(part.size(), limit - wrong.size())));
   return wrong;
 }
 
@@ -212,11 +270,18 @@ Element element(const TensorSpec& spec, const void* got, const Expected& expecte
 std::optional<std::int64_t> first_difference(const TensorSpec& spec, const void* a, const void* b) {
   const auto* left = static_cast<const unsigned char*>(a);
   const auto* right = static_cast<const unsigned char*>(b);
-  const auto bytes = static_cast<std::size_t>(spec.bytes());
-  if (std::memcmp(left, right, bytes) == 0) return std::nullopt;
-  std::size_t at = 0;
-  while (left[at] == right[at]) ++at;
-  return static_cast<std::int64_t>(at / size_of(spec.dtype));
+  const std::int64_t bytes = spec.bytes();
+  // The first byte that differs in each thread's part.
+  std::vector<std::int64_t> firsts(static_cast<std::size_t>(num_threads()), bytes);
+  parallel_for(bytes, 1 << 16, [&](std::int64_t begin, std::int64_t end, int part) {
+    if (std::memcmp(left + begin, right + begin, static_cast<std::size_t>(end - begin)) == 0)
+      return;
+    firsts[static_cast<std::size_t>(part)] =
+        std::mismatch(left + begin, left + end, right + begin).first - left;
+  });
+  const std::int64_t first = *std::min_element(firsts.begin(), firsts.end());
+  if (first == bytes) return std::nullopt;
+  return first / static_cast<std::int64_t>(size_of(spec.dtype));
 }
 
 }  // namespace assay

@@ -1,9 +1,12 @@
 #include "harness/engine/interval.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
+#include "harness/engine/judge_chunk.h"
 #include "harness/testing.h"
 
 namespace assay {
@@ -115,6 +118,181 @@ TEST_CASE("the share of elements that zero would pass for is counted") {
   CHECK(zeros_would_pass(6, 74));
   CHECK_FALSE(zeros_would_pass(100'000, 10'000'000));  // 1 %
   CHECK(zeros_would_pass(101'500, 10'000'000));
+}
+
+namespace {
+
+// Numbers of all kinds, most of them near each other.
+struct Mixed {
+  std::uint64_t state = 1;
+  std::uint64_t draw() {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    return state >> 33;
+  }
+  double uniform() { return static_cast<double>(draw()) / 0x1p31; }
+  double want() {
+    constexpr double kSpecial[] = {
+        0,       -0.0,    kNan,    kInf,    -kInf,  0x1p-126, 0x1p-133, 0x1p-134, 0x1p-149, 0x1p-25,
+        0x1p-14, 65504.0, 65519.9, 65520.0, 3.3e38, 3.4e38,   1e100,    1e-300,   1.5,      -2.0};
+    if (draw() % 8 == 0) return kSpecial[draw() % std::size(kSpecial)];
+    const double scale = std::ldexp(1.0, static_cast<int>(draw() % 60) - 40);
+    return (uniform() - 0.5) * (draw() % 4 == 0 ? scale : 4);
+  }
+  double bound(double want) {
+    constexpr double kSpecial[] = {0, kNan, kInf, 1e-300, 1, -1};
+    if (draw() % 16 == 0) return kSpecial[draw() % std::size(kSpecial)];
+    return std::abs(want) * std::ldexp(uniform(), -static_cast<int>(draw() % 24));
+  }
+  double got(double want, double bound) {
+    switch (draw() % 8) {
+      case 0:
+        return this->want();
+      case 1:
+        return -want;
+      case 2:
+        return want * (1 + 0x1p-7);
+      case 3:
+        return want * (1 - 0x1p-22);
+      case 4:
+        return want + 3 * (uniform() - 0.5) * bound;
+      default:
+        return want;
+    }
+  }
+};
+
+// Every answer of judge(), from single elements.
+template <class T>
+void compare_with_single_elements(std::int64_t size, bool exact) {
+  const TensorSpec spec{"O", Role::out, dtype_of<T>, {size}, {1}};
+  Expected expected("O", size);
+  std::vector<T> got(static_cast<std::size_t>(size)), zeros(got.size(), round_to<T>(0));
+  Mixed mixed{static_cast<std::uint64_t>(size)};
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double want = expected.value[i] = mixed.want();
+    const double bound = expected.bound[i] = mixed.bound(want);
+    got[i] = round_to<T>(mixed.got(want, bound));
+  }
+  const Judgement judgement = judge(spec, got.data(), expected, exact);
+
+  const std::vector<std::int64_t> wrong =
+      wrong_elements(spec, got.data(), expected, exact, got.size());
+  std::vector<bool> is_wrong(got.size()), zero_is_wrong(got.size());
+  for (const std::int64_t i : wrong) is_wrong[static_cast<std::size_t>(i)] = true;
+  for (const std::int64_t i : wrong_elements(spec, zeros.data(), expected, exact, got.size()))
+    zero_is_wrong[static_cast<std::size_t>(i)] = true;
+  double most = 0, errors = 0, wants = 0;
+  std::int64_t worst = -1, nonzero = 0, accepted = 0, right = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double want = expected.value[i], bound = exact ? 0 : expected.bound[i];
+    const double value = to_float(got[i]);
+    const double used = is_wrong[i] ? std::max(utilisation(want, bound, value, spec.dtype),
+                                               std::nextafter(1.0, 2.0))
+                                    : std::min(utilisation(want, bound, value, spec.dtype), 1.0);
+    if (used > most) {
+      most = used;
+      worst = static_cast<std::int64_t>(i);
+    }
+    if (std::isfinite(value - want)) {
+      errors += (value - want) * (value - want);
+      wants += want * want;
+    }
+    if (want != 0) {
+      ++nonzero;
+      if (!zero_is_wrong[i]) ++accepted;
+    }
+    if (!is_wrong[i] && used == 0 && to_float(round_to<T>(want)) == value) ++right;
+  }
+  CHECK(judgement.wrong == static_cast<std::int64_t>(wrong.size()));
+  CHECK(judgement.utilisation == most);
+  CHECK(judgement.worst == worst);
+  CHECK(judgement.nonzero == nonzero);
+  CHECK(judgement.zero_accepted == accepted);
+  CHECK(judgement.ulps[0] >= right);
+  CHECK(std::accumulate(judgement.ulps.begin(), judgement.ulps.end(), std::int64_t{0}) == size);
+  CHECK(std::abs(judgement.error_squared - errors) <= 1e-12 * errors);
+  CHECK(std::abs(judgement.want_squared - wants) <= 1e-12 * wants);
+}
+
+// What the clone for an instruction set says of a chunk.
+template <class T>
+struct ChunkOn {
+  JudgeSums sums;
+  JudgedChunk judged;
+
+  explicit ChunkOn(Isa isa) {
+    std::vector<T> got(kJudgeChunk);
+    std::vector<double> want(kJudgeChunk), bound(kJudgeChunk);
+    Mixed mixed;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      want[i] = mixed.want();
+      bound[i] = mixed.bound(want[i]);
+      got[i] = round_to<T>(mixed.got(want[i], bound[i]));
+    }
+    run_simd_on<JudgeChunk<T>>(
+        isa, static_cast<const T*>(got.data()), static_cast<const double*>(want.data()),
+        static_cast<const double*>(bound.data()), kJudgeChunk, &sums, &judged);
+  }
+};
+
+template <class T>
+void compare_instruction_sets() {
+  const ChunkOn<T> baseline(Isa::baseline);
+  int open = 0;
+  for (std::int64_t i = 0; i < kJudgeChunk; ++i)
+    if (baseline.judged.distance[i] < 0) ++open;
+  CHECK(open > kJudgeChunk / 5);  // see compare_with_single_elements for the answers
+  CHECK(open < kJudgeChunk * 4 / 5);
+  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+    if (!available(isa)) continue;
+    const ChunkOn<T> other(isa);
+    for (std::int64_t i = 0; i < kJudgeChunk; ++i) {
+      CHECK(other.judged.distance[i] == baseline.judged.distance[i]);
+      if (baseline.judged.distance[i] > 0) CHECK(other.judged.used[i] == baseline.judged.used[i]);
+    }
+    CHECK(other.sums.nonzero == baseline.sums.nonzero);
+    CHECK(other.sums.zero_accepted == baseline.sums.zero_accepted);
+    for (int lane = 0; lane < kJudgeLanes; ++lane)
+      CHECK(other.sums.error_squared[lane] == baseline.sums.error_squared[lane]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("judging many elements at a time finds what single elements say") {
+  for (const bool exact : {false, true}) {
+    for (const std::int64_t size : {1, 7, 8, 500, 513, 70'001}) {
+      INFO(size << (exact ? " exact" : ""));
+      compare_with_single_elements<float>(size, exact);
+      compare_with_single_elements<f16>(size, exact);
+      compare_with_single_elements<bf16>(size, exact);
+    }
+  }
+}
+
+TEST_CASE("judging does not depend on the instruction set") {
+  compare_instruction_sets<float>();
+  compare_instruction_sets<f16>();
+  compare_instruction_sets<bf16>();
+}
+
+TEST_CASE("the first difference and the first wrong elements are found in outputs of any size") {
+  for (const std::int64_t size : {3, 1000, 300'001}) {
+    const TensorSpec spec{"O", Role::out, DType::f32, {size}, {1}};
+    Expected expected("O", size);
+    std::fill_n(expected.value.get(), size, 1.0);
+    std::fill_n(expected.bound.get(), size, 0.0);
+    const std::vector<float> right(static_cast<std::size_t>(size), 1);
+    CHECK_FALSE(first_difference(spec, right.data(), right.data()).has_value());
+    std::vector<float> wrong = right;
+    for (const std::int64_t at : {size - 1, size / 2, std::int64_t{0}}) {
+      wrong[static_cast<std::size_t>(at)] = 2;
+      CHECK(first_difference(spec, right.data(), wrong.data()) == at);
+    }
+    CHECK(wrong_elements(spec, wrong.data(), expected, false, 2) ==
+          std::vector<std::int64_t>{0, size / 2});
+    CHECK(wrong_elements(spec, wrong.data(), expected, false, 9).size() == 3);
+  }
 }
 
 }  // namespace assay

@@ -8,8 +8,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "harness/core/fingerprint.h"
 #include "harness/core/op.h"
 #include "harness/core/record.h"
 #include "harness/engine/bias.h"
@@ -50,9 +52,11 @@ class Judge {
   std::shared_ptr<const std::vector<Expected>> expected(Subject subject) const;
 
   // The outputs of one run, in host memory: a check for each, named `kind` (where the family
-  // demands bits, `exact` instead of `interval`).
+  // demands bits, `exact` instead of `interval`). With the outputs' fingerprints, what has passed
+  // before on the same inputs is not looked at again: the same bits give the same check.
   std::vector<Check> judge_run(const std::string& kind, Subject subject,
-                               const std::vector<TensorView>& outputs);
+                               const std::vector<TensorView>& outputs,
+                               const std::vector<Fingerprint>& prints = {});
   // The same for a run on other inputs than the family's, whose outputs should be `expected`. The
   // check's reasons begin with `label`; it has no say in judge_power.
   std::vector<Check> judge_derived(const std::string& kind, const std::string& label,
@@ -90,8 +94,16 @@ class Judge {
     std::int64_t elements = 0;           // that had a say in the bias test
   };
 
+  // What became of an output that passed.
+  struct Passed {
+    Fingerprint print;
+    Check check;
+    Power power;
+  };
+
+  bool is_exact(const std::string& label, Subject subject, const std::string& output) const;
   Check judge_output(const std::string& kind, const std::string& label, Subject subject,
-                     const TensorView& output, const Expected& want);
+                     const TensorView& output, const Expected& want, Power& power);
 
   const Op& op_;
   const Problem& problem_;
@@ -99,6 +111,8 @@ class Judge {
   Oracle& oracle_;
   Expectation expectation_;
   std::map<std::string, Tally> tallies_;  // by output
+  std::map<std::tuple<std::string, std::uint64_t, std::string>, Passed>
+      passed_;  // by family, seed and output
   BiasTest bias_;
 };
 

@@ -24,17 +24,6 @@ Problem made_by(Problem problem, const std::string& family) {
 
 }  // namespace
 
-Inputs allocate_inputs(const Op& op, const Problem& problem) {
-  Inputs inputs;
-  for (TensorSpec& spec : tensor_specs(op, problem)) {
-    if (spec.role == Role::out) continue;
-    inputs.storage.push_back(
-        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(spec.bytes())));
-    inputs.tensors.add({std::move(spec), inputs.storage.back().get()});
-  }
-  return inputs;
-}
-
 Oracle::Entry* Oracle::lookup(const std::string& key) {
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (entry->key != key) continue;
@@ -45,6 +34,7 @@ Oracle::Entry* Oracle::lookup(const std::string& key) {
 }
 
 void Oracle::insert(Entry entry) {
+  const Spending spending(Expense::memory);  // giving back gigabytes takes time
   while (!entries_.empty() && held_ + entry.bytes > available_ / 2) {
     held_ -= entries_.back().bytes;
     entries_.pop_back();
@@ -67,6 +57,10 @@ std::shared_ptr<const Inputs> Oracle::inputs(const Problem& problem, const std::
   if (!filler) throw std::out_of_range(op.name + " has no family " + family);
   const HostStage stage("making the inputs of family " + family);
   filler->fill(problem, seed, made->tensors);
+  {
+    const Spending comparing(Expense::comparison);
+    made->take_prints();
+  }
   entry.inputs = made;
   insert(std::move(entry));
   return made;
@@ -84,6 +78,7 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   auto made = std::make_shared<const std::vector<Expected>>(
       op_of(problem).reference(made_by(problem, family), from->tensors, numerics));
   if (op_of(problem).find_family(family)->exact.empty() && !op_of(problem).is_composite) {
+    const Spending checking(Expense::comparison);
     for (const Expected& output : *made) {
       if (const std::string wrong =
               contract_error(output, numerics, op_of(problem).is_exact(output.output));

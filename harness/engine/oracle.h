@@ -9,17 +9,9 @@
 #include <vector>
 
 #include "harness/core/op.h"
+#include "harness/engine/inputs.h"
 
 namespace assay {
-
-// Host memory of one input set; the views point into it.
-struct Inputs {
-  Tensors tensors;
-  std::vector<std::unique_ptr<std::byte[]>> storage;
-};
-
-// For all that a problem reads; contents undefined.
-Inputs allocate_inputs(const Op& op, const Problem& problem);
 
 class Oracle {
  public:

@@ -43,6 +43,12 @@ Rotation::Rotation(const Problem& problem, const Variant& variant, Device& devic
   for (BufferSet* set : sets_) set->poison(kPoisons[0]);
 }
 
+Rotation::~Rotation() {
+  const Spending spending(Expense::memory);
+  graph_ = nullptr;
+  further_.clear();
+}
+
 std::vector<TimedLaunch> Rotation::next(int n) {
   // What is updated in place is restored half a rotation before it is used, so that it is out of
   // the cache by then.

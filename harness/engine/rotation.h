@@ -24,6 +24,10 @@ class Rotation {
   Rotation(const Problem& problem, const Variant& variant, Device& device, BufferSet& first,
            std::int64_t memory_bytes);
 
+  ~Rotation();
+  Rotation(const Rotation&) = delete;
+  Rotation& operator=(const Rotation&) = delete;
+
   std::int64_t sets() const { return static_cast<std::int64_t>(sets_.size()); }
   // Whose outputs the last timed launch wrote; null before the first.
   BufferSet* last() const { return last_; }

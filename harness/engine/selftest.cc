@@ -66,7 +66,7 @@ void try_tolerances(const Variant& variant, Problem problem, Device& device, Ora
   if (variant.unsupported && !variant.unsupported(problem).empty()) return;
   const auto expected = oracle.expected(problem, "gaussian", 1, variant.numerics(problem));
   BufferSet set(device, variant, problem);
-  set.upload(oracle.inputs(problem, "gaussian", 1)->tensors);
+  set.upload(*oracle.inputs(problem, "gaussian", 1));
   set.poison(0);
   set.launch()(device.stream());
   device.synchronize();

@@ -36,18 +36,11 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
     schedules_ = {options_.execution.schedule};
 }
 
-Verifier::Outputs Verifier::make_outputs(const Op& op, const Problem& problem) {
-  Outputs outputs;
-  for (const TensorSpec& spec : tensor_specs(op, problem)) {
-    if (spec.role == Role::in) continue;
-    Output output;
-    for (auto& storage : output.storage)
-      storage = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(spec.bytes()));
-    output.now = {spec, output.storage[0].get()};
-    output.before = {spec, output.storage[1].get()};
-    outputs.push_back(std::move(output));
-  }
-  return outputs;
+Verifier::~Verifier() {
+  const Spending spending(Expense::memory);
+  set_.reset();
+  outputs_.clear();
+  from_steps_.clear();
 }
 
 BufferSet& Verifier::set() {
@@ -91,7 +84,7 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
   if (family.layout != Layout::packed)
     misplaced.emplace(device_, variant_, problem_, Placement{.layout = family.layout});
   BufferSet& set = misplaced ? *misplaced : this->set();
-  set.upload(inputs->tensors);
+  set.upload(*inputs);
   if (variant_.steps) {
     if (from_steps_.empty()) verify_schedule(op_.families.front(), seed);
     if (!run_steps(set, subject)) return;
@@ -111,7 +104,7 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
       const Spending spending(Expense::comparison);
       judge_.estimate_bias(subject, written(outputs_));
     }
-    if (const std::string changed = set.changed_input(inputs->tensors); !changed.empty())
+    if (const std::string changed = set.changed_input(*inputs); !changed.empty())
       return fail("inputs", subject, changed);
   }
   if (!family.isolates.empty() && repeats()) verify_isolation(set, subject);
@@ -140,24 +133,16 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
     hung_ = fault.kind == "hang";
     return failed(fault.kind, fault.what());
   }
-  for (Output& output : outputs) {
-    std::swap(output.now.data, output.before.data);
-    set.download(output.now);
-  }
+  for (Output& output : outputs) output.take(set);
   if (const std::string broken = set.broken_guard(); !broken.empty())
     return failed(kind_of_wrong_memory, broken);
   return true;
 }
 
-std::vector<TensorView> Verifier::written(const Outputs& outputs) {
-  std::vector<TensorView> views;
-  for (const Output& output : outputs) views.push_back(output.now);
-  return views;
-}
-
 void Verifier::judge_outputs(const std::string& kind, Subject subject) {
   const Spending spending(Expense::comparison);
-  if (!add_checks(judge_.judge_run(kind, subject, written(outputs_)))) dump(subject);
+  if (!add_checks(judge_.judge_run(kind, subject, written(outputs_), prints(outputs_))))
+    dump(subject);
 }
 
 // Once a case: the first inputs that show something wrong.
@@ -174,9 +159,9 @@ void Verifier::dump(Subject subject) {
   for (const TensorView& input : inputs->tensors)
     write_npy(path / (input.spec.name + ".npy"), input.spec, input.data);
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
-    const TensorSpec& spec = outputs_[i].now.spec;
+    const TensorSpec& spec = outputs_[i].spec();
     const auto size = static_cast<std::size_t>(spec.elements());
-    write_npy(path / output_file(spec), spec, outputs_[i].now.data);
+    write_npy(path / output_file(spec), spec, outputs_[i].now().data);
     write_npy(path / (spec.name + "_want.npy"), spec, {expected->at(i).value.get(), size});
     write_npy(path / (spec.name + "_bound.npy"), spec, {expected->at(i).bound.get(), size});
   }
@@ -189,8 +174,9 @@ void Verifier::compare_twins(Subject subject) {
   if (options_.twins->problem != problem) *options_.twins = {problem, {}};
   const auto expected = judge_.expected(subject);
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
-    const TensorSpec& spec = outputs_[o].now.spec;
-    const auto* mine = static_cast<const std::byte*>(outputs_[o].now.data);
+    const TensorSpec& spec = outputs_[o].spec();
+    if (spec.bytes() > TwinOutputs::kMost) continue;
+    const auto* mine = outputs_[o].now().as<const std::byte>();
     const auto bytes = static_cast<std::size_t>(spec.bytes());
     const auto [entry, is_first] = options_.twins->outputs.try_emplace(
         fmt::format("{}/{} {} {} {}", variant_.op, variant_.name, subject.family->name,
@@ -217,19 +203,26 @@ void Verifier::compare_twins(Subject subject) {
 void Verifier::compare_runs(const std::string& kind, const std::string& how, Subject subject) {
   const Spending spending(Expense::comparison);
   for (const Output& output : outputs_) {
-    const TensorSpec& spec = output.now.spec;
+    const TensorSpec& spec = output.spec();
     Check& check = add_check(kind, subject, spec.name);
     check.elements = spec.elements();
-    const auto index = first_difference(spec, output.before.data, output.now.data);
-    if (!index) continue;
+    if (output.is_unchanged()) continue;
+    const void* const now = output.now().data;
+    const void* const before = output.before().data;
+    const auto index = first_difference(spec, before, now);
     check.status = Status::failed;
     check.wrong = 1;
+    if (!index) {
+      check.reason =
+          fmt::format("{} changed while it was looked at{}: work on it went on", spec.name, how);
+      continue;
+    }
     check.reason = fmt::format(
         "{} = {:.9g}{} in one run and {:.9g}{} in the next{}, but the variant declares {} "
         "repeatability",
-        place(op_, spec, *index), value_at(spec, output.before.data, *index),
-        if_unwritten(spec, output.before.data, *index), value_at(spec, output.now.data, *index),
-        if_unwritten(spec, output.now.data, *index), how, name(variant_.repeatability));
+        place(op_, spec, *index), value_at(spec, before, *index),
+        if_unwritten(spec, before, *index), value_at(spec, now, *index),
+        if_unwritten(spec, now, *index), how, name(variant_.repeatability));
   }
 }
 

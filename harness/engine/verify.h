@@ -19,12 +19,16 @@
 #include "harness/engine/interval.h"
 #include "harness/engine/judge.h"
 #include "harness/engine/oracle.h"
+#include "harness/engine/output.h"
 
 namespace assay {
 
 // What the cuda and simt builds of one source have written for the same inputs, kept while a sweep
 // stays with one problem, so that the second to run can be compared with the first.
 struct TwinOutputs {
+  // Bytes of an output up to which it is kept: more take simt, at a microsecond for each element
+  // of the inputs, longer than anybody waits.
+  static constexpr std::int64_t kMost = 64 << 20;
   std::string problem;
   std::map<std::string, std::vector<std::byte>> outputs;  // by variant, family, seed and output
 };
@@ -42,6 +46,9 @@ class Verifier {
  public:
   Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
            VerifyOptions options = {});
+  ~Verifier();
+  Verifier(const Verifier&) = delete;
+  Verifier& operator=(const Verifier&) = delete;
 
   // Runs `runs` times (at least 2) on the inputs of (family, seed), over outputs, workspace and
   // surroundings filled by turns with NaN and with large finite values. Schedules are dealt out
@@ -75,12 +82,6 @@ class Verifier {
   bool passed() const;
 
  private:
-  struct Output {  // host copies
-    TensorView now, before;
-    std::unique_ptr<std::byte[]> storage[2];
-  };
-  using Outputs = std::vector<Output>;
-
   // Composites (verify_steps.cc). Each step on the inputs that the steps before it left, judged
   // against its own op's interval; what they leave in the outputs is then expected of all launches
   // of the whole, to the bit. False: a step can't be run.
@@ -89,13 +90,11 @@ class Verifier {
   void verify_schedule(const Family& family, std::uint64_t seed);
   std::shared_ptr<const std::vector<Expected>> expected_of_steps(Subject subject) const;
 
-  static Outputs make_outputs(const Op& op, const Problem& problem);
-  static std::vector<TensorView> written(const Outputs& outputs);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
            Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");
   void judge_outputs(const std::string& kind, Subject subject);
   void compare_twins(Subject subject);
-  // The bits of `now` against those of `before`.
+  // The bits of the last run against those of the run before.
   void compare_runs(const std::string& kind, const std::string& how, Subject subject);
   void verify_isolation(BufferSet& set, Subject subject);
   void verify_stream(Subject subject);

@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/parallel.h"
 #include "harness/core/registry.h"
+#include "harness/core/spending.h"
 #include "harness/engine/verify.h"
 
 namespace assay {
@@ -42,6 +45,33 @@ void gather(const TensorView& from, const TensorView& to, int axis,
       target += slice;
     }
   }
+}
+
+// The elements whose bits differ, without those that should be NaN.
+struct Differing {
+  std::int64_t count = 0, first = -1;
+};
+Differing differing_numbers(const TensorView& a, const TensorView& b, const Expected& expected) {
+  std::vector<Differing> parts(static_cast<std::size_t>(num_threads()));
+  dispatch(a.spec.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>;
+    const Bits *const left = a.as<const Bits>(), *const right = b.as<const Bits>();
+    parallel_for(expected.size, 1 << 14, [&](std::int64_t begin, std::int64_t end, int part) {
+      Differing& mine = parts[static_cast<std::size_t>(part)];
+      for (std::int64_t i = begin; i < end; ++i) {
+        if (left[i] == right[i] || std::isnan(expected.value[static_cast<std::size_t>(i)]))
+          continue;
+        if (mine.count++ == 0) mine.first = i;
+      }
+    });
+  });
+  Differing all;
+  for (const Differing& part : parts) {
+    if (all.first < 0) all.first = part.first;
+    all.count += part.count;
+  }
+  return all;
 }
 
 // Whether the bounds that go with `original` serve the derived run, too: relations allow for the
@@ -79,7 +109,7 @@ void Verifier::verify_relations(const Family& usual, std::uint64_t seed) {
     if (relation.expected) relation.expected(problem_, expected);
 
     BufferSet set(device_, variant_, problem);
-    set.upload(derived.tensors);
+    set.upload(derived);
     Outputs outputs = make_outputs(op_, problem);
     if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
     add_checks(judge_.judge_derived("relation/" + relation.name, relation.name + ": ", subject,
@@ -112,18 +142,20 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
       gather(whole, tensor, axis, chosen);
   }
   BufferSet set(device_, variant_, problem);
-  set.upload(derived.tensors);
+  set.upload(derived);
   Outputs outputs = make_outputs(op_, problem);
   if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
   for (std::size_t o = 0; o < outputs.size(); ++o) {
-    const TensorSpec& spec = outputs[o].now.spec;
+    const TensorSpec& spec = outputs[o].spec();
     const int axis = batch_axis(op_, spec);
     if (axis < 0) continue;
     // What the whole batch gave for these slices.
-    gather(outputs_[o].now, outputs[o].before, axis, chosen);
+    std::vector<std::byte> of_whole(static_cast<std::size_t>(spec.bytes()));
+    gather(outputs_[o].now(), {spec, of_whole.data()}, axis, chosen);
+    const void* const now = outputs[o].now().data;
     Check& check = add_check("batch", subject, spec.name);
     check.elements = spec.elements();
-    const auto index = first_difference(spec, outputs[o].before.data, outputs[o].now.data);
+    const auto index = first_difference(spec, of_whole.data(), now);
     if (!index) continue;
     const std::int64_t slice =
         chosen[static_cast<std::size_t>(coordinates(spec, *index)[static_cast<std::size_t>(axis)])];
@@ -132,36 +164,30 @@ void Verifier::verify_batch(const Family& family, std::uint64_t seed) {
     check.reason = fmt::format(
         "{} = {:.9g} where {}={} holds what is {} of {} otherwise, {:.9g} there: the variant "
         "declares batch invariance",
-        place(op_, spec, *index), value_at(spec, outputs[o].now.data, *index), op_.batch_dim,
-        chosen.size(), slice, length, value_at(spec, outputs[o].before.data, *index));
+        place(op_, spec, *index), value_at(spec, now, *index), op_.batch_dim, chosen.size(), slice,
+        length, value_at(spec, of_whole.data(), *index));
   }
 }
 
 void Verifier::verify_isolation(BufferSet& set, Subject subject) {
+  const Spending spending(Expense::comparison);
   const Family& base = *op_.find_family(subject.family->isolates);
   const auto expected = judge_.expected(subject);
-  set.upload(oracle_.inputs(problem_, base.name, subject.seed)->tensors);
+  set.upload(*oracle_.inputs(problem_, base.name, subject.seed));
   if (!run(set, kPoisons[0], deal_schedule(subject.seed), subject, outputs_)) return;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
-    const Output& output = outputs_[o];
-    const TensorSpec& spec = output.now.spec;
-    const std::size_t width = size_of(spec.dtype);
+    const TensorView before = outputs_[o].before(), now = outputs_[o].now();
+    const TensorSpec& spec = now.spec;
     Check& check = add_check("isolation", subject, spec.name);
     check.elements = spec.elements();
-    std::int64_t first = -1;
-    for (std::int64_t i = 0; i < spec.elements(); ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (std::isnan(expected->at(o).value[at])) continue;
-      if (std::memcmp(static_cast<const std::byte*>(output.before.data) + at * width,
-                      static_cast<const std::byte*>(output.now.data) + at * width, width) == 0)
-        continue;
-      if (check.wrong++ == 0) first = i;
-    }
+    const auto differing = differing_numbers(before, now, expected->at(o));
+    check.wrong = differing.count;
+    const std::int64_t first = differing.first;
     if (first < 0) continue;
     check.status = Status::failed;
     check.reason = fmt::format("{} = {:.9g} beside a NaN in another slice of {}, {:.9g} without it",
-                               place(op_, spec, first), value_at(spec, output.before.data, first),
-                               op_.batch_dim, value_at(spec, output.now.data, first));
+                               place(op_, spec, first), value_at(spec, before.data, first),
+                               op_.batch_dim, value_at(spec, now.data, first));
   }
 }
 

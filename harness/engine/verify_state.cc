@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "harness/core/black_box.h"
 #include "harness/core/error.h"
@@ -21,7 +21,7 @@ namespace assay {
 void Verifier::verify_state(const Family& family, std::uint64_t seed) {
   const Subject subject{&family, seed};
   BufferSet& set = this->set();
-  set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+  set.upload(*oracle_.inputs(problem_, family.name, seed));
   // The bits that the others must have.
   if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_)) return;
   verify_stream(subject);
@@ -32,10 +32,7 @@ void Verifier::verify_state(const Family& family, std::uint64_t seed) {
     set.poison(kPoisons[1]);
     device_.synchronize();
     if (!launch()) return;
-    for (Output& output : outputs_) {
-      std::swap(output.now.data, output.before.data);
-      set.download(output.now);
-    }
+    for (Output& output : outputs_) output.take(set);
     if (repeats()) return compare_runs(kind, how, subject);
     judge_outputs(kind, subject);
   };
@@ -77,24 +74,31 @@ void Verifier::verify_stream(Subject subject) {
   BufferSet& set = this->set();
   set.poison(kPoisons[1]);
   device_.synchronize();
-  std::string early;
-  const std::set<int> threads = thread_ids();
-  for (Output& output : outputs_) set.download(output.before);  // as the launch finds them
-  const auto is_as_found = [](const Output& output, std::int64_t bytes) {
-    return std::memcmp(output.now.data, output.before.data, static_cast<std::size_t>(bytes)) == 0;
+  const auto look = [&](const Output& output) {
+    std::vector<std::byte> bytes(
+        static_cast<std::size_t>(std::min(kLooked, output.spec().bytes())));
+    set.peek({output.spec(), bytes.data()}, static_cast<std::int64_t>(bytes.size()));
+    return bytes;
   };
+  const auto print_of = [&](const Output& output) {
+    const Spending comparing(Expense::comparison);
+    return set.fingerprint(output.spec());
+  };
+  std::vector<std::vector<std::byte>> begins;  // as the launch finds them
+  for (const Output& output : outputs_) begins.push_back(look(output));
+  std::string early;
   if (std::shared_ptr<void> held = device_.hold()) {
     set.launch()(device_.stream());
     std::this_thread::sleep_for(kGrace);
-    for (Output& output : outputs_) {
-      const std::int64_t bytes = std::min(kLooked, output.now.spec.bytes());
-      set.peek(output.now, bytes);
-      if (!is_as_found(output, bytes)) early = output.now.spec.name;
-    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      if (look(outputs_[i]) != begins[i]) early = outputs_[i].spec().name;
     held.reset();
     device_.synchronize_stream();
   } else {
     // Launches run at once here: what is written after they return is late.
+    std::vector<Fingerprint> found;
+    for (const Output& output : outputs_) found.push_back(print_of(output));
+    const std::set<int> threads = thread_ids();
     set.launch()(device_.stream());
     const std::set<int> now = thread_ids();
     // By identity: one that an earlier launch left may end meanwhile.
@@ -102,10 +106,8 @@ void Verifier::verify_stream(Subject subject) {
     set.poison(kPoisons[1]);  // again as found
     std::this_thread::sleep_for(kGrace);
     std::string late;
-    for (Output& output : outputs_) {
-      set.download(output.now);
-      if (!is_as_found(output, output.now.spec.bytes())) late = output.now.spec.name;
-    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      if (print_of(outputs_[i]) != found[i]) late = outputs_[i].spec().name;
     if (late.empty() && !left_thread) {
       add_check("stream", subject, "");
       return;
@@ -122,23 +124,20 @@ void Verifier::verify_stream(Subject subject) {
                     "the work is on another stream");
   }
   // What the stream's work left, against what all work left.
-  for (Output& output : outputs_) set.download(output.now);
+  for (Output& output : outputs_) output.take(set);
   device_.synchronize();
-  for (Output& output : outputs_) {
-    std::swap(output.now.data, output.before.data);
-    set.download(output.now);
-  }
+  for (Output& output : outputs_) output.take(set);
   compare_runs("stream", " after the stream was done", subject);
 }
 
 void Verifier::verify_timed(BufferSet& set, const Family& family, std::uint64_t seed) {
-  for (Output& output : outputs_) set.download(output.now);
+  for (Output& output : outputs_) output.take(set);
   judge_outputs("after_timing", {&family, seed});
   launch_as_timed("after_timing", set, {&family, seed});
 }
 
 void Verifier::verify_fresh(BufferSet& set, const Family& family, std::uint64_t seed) {
-  set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+  set.upload(*oracle_.inputs(problem_, family.name, seed));
   launch_as_timed("fresh", set, {&family, seed});
 }
 
@@ -149,7 +148,7 @@ void Verifier::launch_as_timed(const std::string& kind, BufferSet& set, Subject 
   device_.synchronize();
   device_.time({{&set.launch()}});
   device_.synchronize();
-  for (Output& output : outputs_) set.download(output.now);
+  for (Output& output : outputs_) output.take(set);
   judge_outputs(kind, subject);
 }
 
@@ -158,7 +157,7 @@ void Verifier::verify_fences(const Family& family, std::uint64_t seed) {
   const Subject subject{&family, seed};
   for (const Fence side : {Fence::after, Fence::before}) {
     BufferSet set(device_, variant_, problem_, {.fence = side});
-    set.upload(oracle_.inputs(problem_, family.name, seed)->tensors);
+    set.upload(*oracle_.inputs(problem_, family.name, seed));
     try {
       if (!run(set, kPoisons[0], schedules_.front(), subject, outputs_, kFence)) return;
     } catch (const DeviceLost& lost) {

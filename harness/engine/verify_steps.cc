@@ -13,6 +13,7 @@
 #include "harness/core/black_box.h"
 #include "harness/core/composite.h"
 #include "harness/core/error.h"
+#include "harness/core/parallel.h"
 #include "harness/core/registry.h"
 #include "harness/core/spending.h"
 #include "harness/engine/verify.h"
@@ -151,9 +152,7 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
       return false;
     }
     Outputs outputs = make_outputs(op_of(problem), problem);
-    for (const Output& output : outputs)
-      device_.download(output.now.data, step.buffers[output.now.spec.name].data,
-                       output.now.spec.bytes());
+    for (Output& output : outputs) output.take(device_, step.buffers[output.spec().name].data);
     const Numerics numerics = step.variant->numerics(problem);
     std::vector<Expected> expected;
     {
@@ -179,12 +178,19 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
 
   auto expected = std::make_shared<std::vector<Expected>>();
   for (Output& output : outputs_) {
-    const TensorSpec& spec = output.now.spec;
-    set.download(output.now);
+    const TensorSpec& spec = output.spec();
+    output.take(set);
+    const Spending spending(Expense::comparison);
     Expected& left = expected->emplace_back(spec.name, spec.elements());
-    for (std::int64_t i = 0; i < spec.elements(); ++i)
-      left.value[static_cast<std::size_t>(i)] = value_at(spec, output.now.data, i);
-    std::fill_n(left.bound.get(), static_cast<std::size_t>(spec.elements()), 0.0);
+    dispatch(spec.dtype, [&](auto type) {
+      const auto* const from = output.now().template as<const typename decltype(type)::type>();
+      parallel_for(spec.elements(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+          left.value[i] = to_float(from[i]);
+          left.bound[i] = 0;
+        }
+      });
+    });
   }
   from_steps_[{subject.family->name, subject.seed}] = std::move(expected);
   return true;

@@ -1,0 +1,61 @@
+#include "harness/engine/output.h"
+
+#include "harness/core/host.h"
+#include "harness/core/spending.h"
+
+namespace assay {
+
+template <class Fetch>
+void Output::take(const Fingerprint& there, const Fetch& fetch) {
+  before_ = now_;
+  seen_before_ = seen_;
+  seen_ = there;
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!copies_[i].storage || copies_[i].print != there) continue;
+    now_ = i;
+    return;
+  }
+  if (copies_[now_].storage) now_ = 1 - now_;  // over the older one
+  Copy& copy = copies_[now_];
+  const std::int64_t bytes = spec_.bytes();
+  if (!copy.storage) {
+    copy.storage = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes));
+    prefer_huge_pages(copy.storage.get(), bytes);
+  }
+  fetch(TensorView{spec_, copy.storage.get()});
+  // Not `there`: what arrived is what will be judged, and if a kernel has left work running the
+  // device's memory may have changed meanwhile.
+  copy.print = fingerprint(copy.storage.get(), bytes);
+}
+
+void Output::take(const BufferSet& set) {
+  const Spending spending(Expense::comparison);
+  take(set.fingerprint(spec_), [&](const TensorView& host) { set.download(host); });
+}
+
+void Output::take(Device& device, const void* packed) {
+  const Spending spending(Expense::comparison);
+  take(device.fingerprint(packed, spec_.bytes()),
+       [&](const TensorView& host) { device.download(host.data, packed, spec_.bytes()); });
+}
+
+Outputs make_outputs(const Op& op, const Problem& problem) {
+  Outputs outputs;
+  for (TensorSpec& spec : tensor_specs(op, problem))
+    if (spec.role != Role::in) outputs.emplace_back(std::move(spec));
+  return outputs;
+}
+
+std::vector<TensorView> written(const Outputs& outputs) {
+  std::vector<TensorView> views;
+  for (const Output& output : outputs) views.push_back(output.now());
+  return views;
+}
+
+std::vector<Fingerprint> prints(const Outputs& outputs) {
+  std::vector<Fingerprint> all;
+  for (const Output& output : outputs) all.push_back(output.print());
+  return all;
+}
+
+}  // namespace assay
