@@ -26,10 +26,14 @@ const char* wrong_bound(double value, double bound, double unit, bool exact) {
 
 }  // namespace
 
+double least_relative_bound(const Numerics& numerics) {
+  // The reference itself is rounded to fp64.
+  return unit_roundoff(numerics.accumulate) * (1 - 0x1p-40);
+}
+
 std::string contract_error(const Expected& expected, const Numerics& numerics, bool exact,
                            const TensorSpec* spec) {
-  // The reference itself is rounded to fp64.
-  const double unit = unit_roundoff(numerics.accumulate) * (1 - 0x1p-40);
+  const double unit = least_relative_bound(numerics);
   const auto wrong_at = [&](std::int64_t i) {
     const auto at = static_cast<std::size_t>(i);
     return wrong_bound(expected.value[at], expected.bound[at], unit, exact);

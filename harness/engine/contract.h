@@ -8,6 +8,9 @@
 
 namespace assay {
 
+// A bound cannot be less than this share of its value: one rounding of the declared accumulator.
+double least_relative_bound(const Numerics& numerics);
+
 // The first bound that can't be right: NaN, negative, or smaller than one rounding of the declared
 // accumulator, where the value is a number; empty: none. "O[0, 3, 17]: …" with the output's spec,
 // else the flat index. `exact`: the output is declared so, and its bounds must be 0. Not for

@@ -139,8 +139,8 @@ void count_chunk(const T* got, const double* value, const double* bound, std::in
 }
 
 template <class T>
-void judge_part(const T* got, const Expected& expected, bool exact, std::int64_t begin,
-                std::int64_t end, Judgement& part) {
+void judge_part(const T* got, const Expected& expected, bool exact, double least,
+                std::int64_t begin, std::int64_t end, Judgement& part) {
   JudgeSums sums;
   JudgedChunk judged;
   const double* const value = expected.value.get();
@@ -149,7 +149,7 @@ void judge_part(const T* got, const Expected& expected, bool exact, std::int64_t
   const std::int64_t whole = begin + (end - begin) / kJudgeLanes * kJudgeLanes;
   for (std::int64_t i = begin; i < whole; i += kJudgeChunk) {
     const std::int64_t count = std::min(kJudgeChunk, whole - i);
-    run_simd<JudgeChunk<T>>(got + i, value + i, at(bound, i), count, &sums, &judged);
+    run_simd<JudgeChunk<T>>(got + i, value + i, at(bound, i), count, least, &sums, &judged);
     count_chunk(got + i, value + i, at(bound, i), i, count, judged, part);
   }
   if (const std::int64_t left = end - whole; left > 0) {  // filled up with zeros, which are right
@@ -160,13 +160,14 @@ void judge_part(const T* got, const Expected& expected, bool exact, std::int64_t
     if (bound) std::copy_n(bound + whole, left, last_bound);
     run_simd<JudgeChunk<T>>(static_cast<const T*>(last_got), static_cast<const double*>(last_value),
                             static_cast<const double*>(last_bound), std::int64_t{kJudgeLanes},
-                            &sums, &judged);
+                            least, &sums, &judged);
     count_chunk(last_got, last_value, last_bound, whole, left, judged, part);
   }
   part.error_squared = total(sums.error_squared);
   part.want_squared = total(sums.want_squared);
   part.nonzero = sums.nonzero;
   part.zero_accepted = sums.zero_accepted;
+  part.unsound = sums.unsound;
 }
 
 }  // namespace
@@ -185,7 +186,8 @@ double Judgement::error_normwise() const {
   return want_squared > 0 ? std::sqrt(error_squared / want_squared) : 0;
 }
 
-Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected, bool exact) {
+Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected, bool exact,
+                double least) {
   const std::int64_t n = spec.elements();
   // Fixed blocks, joined in order: sums and the worst element are the same for any number of
   // threads.
@@ -196,7 +198,7 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
     parallel_for(
         static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t block = begin; block < end; ++block)
-            judge_part(static_cast<const T*>(got), expected, exact, block * kBlock,
+            judge_part(static_cast<const T*>(got), expected, exact, least, block * kBlock,
                        std::min(n, (block + 1) * kBlock), parts[static_cast<std::size_t>(block)]);
         });
   });
@@ -206,6 +208,7 @@ Judgement judge(const TensorSpec& spec, const void* got, const Expected& expecte
     whole.wrong += part.wrong;
     whole.nonzero += part.nonzero;
     whole.zero_accepted += part.zero_accepted;
+    whole.unsound += part.unsound;
     whole.error_squared += part.error_squared;
     whole.want_squared += part.want_squared;
     for (std::size_t b = 0; b < whole.ulps.size(); ++b) whole.ulps[b] += part.ulps[b];

@@ -29,6 +29,7 @@ struct Judgement {
   std::int64_t wrong = 0;
   std::int64_t nonzero = 0;        // elements whose reference is not exactly zero …
   std::int64_t zero_accepted = 0;  // … and those of them for which zero would have passed
+  std::int64_t unsound = 0;        // bounds that are negative, NaN or smaller than they can be
   double utilisation = 0;          // the largest
   double error_squared = 0;        // Σ (got - want)² and Σ want² over the finite elements
   double want_squared = 0;
@@ -49,8 +50,9 @@ bool zeros_would_pass(std::int64_t accepted, std::int64_t nonzero);
 
 // Judges `got`, in host memory and laid out by `spec`, against `expected`. Parallel; the result
 // does not depend on threads. `exact`: without the bound, so that only round(want) passes.
+// `least`: the share of a finite reference that its bound must not be less than.
 Judgement judge(const TensorSpec& spec, const void* got, const Expected& expected,
-                bool exact = false);
+                bool exact = false, double least = 0);
 
 // The flat indices of the elements outside of their intervals, in order; at most `limit`.
 std::vector<std::int64_t> wrong_elements(const TensorSpec& spec, const void* got,

@@ -231,7 +231,7 @@ struct ChunkOn {
     }
     run_simd_on<JudgeChunk<T>>(
         isa, static_cast<const T*>(got.data()), static_cast<const double*>(want.data()),
-        static_cast<const double*>(bound.data()), kJudgeChunk, &sums, &judged);
+        static_cast<const double*>(bound.data()), kJudgeChunk, 0x1p-24, &sums, &judged);
   }
 };
 
@@ -252,6 +252,7 @@ void compare_instruction_sets() {
     }
     CHECK(other.sums.nonzero == baseline.sums.nonzero);
     CHECK(other.sums.zero_accepted == baseline.sums.zero_accepted);
+    CHECK(other.sums.unsound == baseline.sums.unsound);
     for (int lane = 0; lane < kJudgeLanes; ++lane)
       CHECK(other.sums.error_squared[lane] == baseline.sums.error_squared[lane]);
   }
@@ -268,6 +269,22 @@ TEST_CASE("judging many elements at a time finds what single elements say") {
       compare_with_single_elements<bf16>(size, exact);
     }
   }
+}
+
+TEST_CASE("judging counts the bounds that can't be right") {
+  const TensorSpec spec{"O", Role::out, DType::f32, {1000}, {1}};
+  Expected expected("O", 1000);
+  std::fill_n(expected.value.get(), 1000, -2.0);
+  std::fill_n(expected.bound.get(), 1000, 0x1p-23);
+  const std::vector<float> got(1000, -2);
+  CHECK(judge(spec, got.data(), expected, false, 0x1p-24).unsound == 0);
+  expected.bound[3] = -1;
+  expected.bound[500] = kNan;
+  expected.bound[999] = 0x1p-23 * (1 - 0x1p-40);
+  expected.bound[600] = -1;  // says nothing
+  expected.value[600] = kInf;
+  CHECK(judge(spec, got.data(), expected, false, 0x1p-24).unsound == 3);
+  CHECK(judge(spec, got.data(), expected).unsound == 2);
 }
 
 TEST_CASE("judging does not depend on the instruction set") {

@@ -41,7 +41,7 @@ inline constexpr std::int64_t kJudgeChunk = 128;  // elements
 struct JudgeSums {
   double error_squared[kJudgeLanes] = {};  // of finite errors
   double want_squared[kJudgeLanes] = {};   // of the same elements
-  std::int64_t nonzero = 0, zero_accepted = 0;
+  std::int64_t nonzero = 0, zero_accepted = 0, unsound = 0;
 };
 
 // Of each element: the distance from the rounded reference in ulps, 0 where they are equal, and how
@@ -87,24 +87,28 @@ struct JudgeChunk {
   }
 
   // `count`: a multiple of kJudgeLanes, at most kJudgeChunk. Without bounds all are 0. Where all
-  // elements are exact, `judged` says no more than that.
+  // elements are exact, `judged` says no more than that. A bound is unsound below `least` times its
+  // reference.
   template <Isa isa>
   static ASSAY_INLINE void run(const T* got, const double* values, const double* bounds,
-                               std::int64_t count, JudgeSums* sums, JudgedChunk* judged) {
+                               std::int64_t count, double least, JudgeSums* sums,
+                               JudgedChunk* judged) {
     if (bounds)
       judge_all(
           got, values, [bounds](std::int64_t i) ASSAY_INLINE_LAMBDA { return bounds[i]; }, count,
-          sums, judged);
+          least, sums, judged);
     else
       judge_all(
-          got, values, [](std::int64_t) ASSAY_INLINE_LAMBDA { return 0.0; }, count, sums, judged);
+          got, values, [](std::int64_t) ASSAY_INLINE_LAMBDA { return 0.0; }, count, least, sums,
+          judged);
   }
 
  private:
   template <class BoundOf>
   static ASSAY_INLINE void judge_all(const T* got, const double* values, const BoundOf& bound_of,
-                                     std::int64_t count, JudgeSums* sums, JudgedChunk* judged) {
-    judged->all_exact = look_at_all(got, values, bound_of, count, sums, judged);
+                                     std::int64_t count, double least, JudgeSums* sums,
+                                     JudgedChunk* judged) {
+    judged->all_exact = look_at_all(got, values, bound_of, count, least, sums, judged);
     using Doubles = simd_vector<double, kJudgeLanes>;
     Doubles errors, wants;
     std::memcpy(&errors, sums->error_squared, sizeof errors);
@@ -124,10 +128,10 @@ struct JudgeChunk {
   // What is asked of every element: the sums, and whether all are exact.
   template <class BoundOf>
   static ASSAY_INLINE bool look_at_all(const T* __restrict got, const double* __restrict values,
-                                       const BoundOf& bound_of, std::int64_t count, JudgeSums* sums,
-                                       JudgedChunk* __restrict judged) {
+                                       const BoundOf& bound_of, std::int64_t count, double least,
+                                       JudgeSums* sums, JudgedChunk* __restrict judged) {
     constexpr std::uint64_t kExponent = 0x7ffULL << 52;
-    std::uint64_t nonzero = 0, accepted = 0, inexact = 0;
+    std::uint64_t nonzero = 0, accepted = 0, inexact = 0, unsound = 0;
     for (std::int64_t i = 0; i < count; ++i) {
       const double want = values[i], bound = bound_of(i);
       const auto value = static_cast<double>(widen(got[i]));
@@ -142,10 +146,13 @@ struct JudgeChunk {
           ((low <= Format::kRoundsToZero) & (high >= -Format::kRoundsToZero));
       nonzero += is_nonzero ? 1 : 0;
       accepted += (is_nonzero & zero_is_inside) ? 1 : 0;
+      const bool is_sound = bound >= least * number(size_bits(want));  // false for a NaN
+      unsound += (((bits(want) & kExponent) != kExponent) & !is_sound) ? 1 : 0;
       inexact += is_exact(want, bound, value) ? 0 : 1;
     }
     sums->nonzero += static_cast<std::int64_t>(nonzero);
     sums->zero_accepted += static_cast<std::int64_t>(accepted);
+    sums->unsound += static_cast<std::int64_t>(unsound);
     return inexact == 0;
   }
 

@@ -80,9 +80,11 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
   if (op_of(problem).find_family(family)->exact.empty() && !op_of(problem).is_composite) {
     const Spending checking(Expense::comparison);
     for (const Expected& output : *made) {
-      if (const std::string wrong =
-              contract_error(output, numerics, op_of(problem).is_exact(output.output));
-          !wrong.empty())
+      // The bounds of large outputs are checked where they are used: each is read only once.
+      constexpr std::int64_t kLarge = 1 << 20;
+      const bool is_exact = op_of(problem).is_exact(output.output);
+      if (output.size >= kLarge && !is_exact) continue;
+      if (const std::string wrong = contract_error(output, numerics, is_exact); !wrong.empty())
         throw std::logic_error("the contract of " + problem.op + " is wrong: " + wrong);
     }
   }

@@ -5,8 +5,9 @@
 
 namespace assay {
 
-template <class Fetch>
-void Output::take(const Fingerprint& there, const Fetch& fetch) {
+template <class Look, class Fetch>
+void Output::take_by(const Look& look, const Fetch& fetch) {
+  const Fingerprint there = look();
   before_ = now_;
   seen_before_ = seen_;
   seen_ = there;
@@ -23,20 +24,21 @@ void Output::take(const Fingerprint& there, const Fetch& fetch) {
     prefer_huge_pages(copy.storage.get(), bytes);
   }
   fetch(TensorView{spec_, copy.storage.get()});
-  // Not `there`: what arrived is what will be judged, and if a kernel has left work running the
-  // device's memory may have changed meanwhile.
-  copy.print = fingerprint(copy.storage.get(), bytes);
+  // Not always `there`: what arrived is what will be judged, and if a kernel has left work running
+  // the device's memory may have changed meanwhile.
+  copy.print = look() == there ? there : fingerprint(copy.storage.get(), bytes);
 }
 
 void Output::take(const BufferSet& set) {
   const Spending spending(Expense::comparison);
-  take(set.fingerprint(spec_), [&](const TensorView& host) { set.download(host); });
+  take_by([&] { return set.fingerprint(spec_); },
+          [&](const TensorView& host) { set.download(host); });
 }
 
 void Output::take(Device& device, const void* packed) {
   const Spending spending(Expense::comparison);
-  take(device.fingerprint(packed, spec_.bytes()),
-       [&](const TensorView& host) { device.download(host.data, packed, spec_.bytes()); });
+  take_by([&] { return device.fingerprint(packed, spec_.bytes()); },
+          [&](const TensorView& host) { device.download(host.data, packed, spec_.bytes()); });
 }
 
 Outputs make_outputs(const Op& op, const Problem& problem) {

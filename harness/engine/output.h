@@ -28,7 +28,7 @@ class Output {
   // Host copies, laid out row by row; null before there is one.
   TensorView now() const { return {spec_, copies_[now_].storage.get()}; }
   TensorView before() const { return {spec_, copies_[before_].storage.get()}; }
-  // Of the bytes of now(), computed on the host when they arrived.
+  // Of the bytes of now(): the device's, if it was the same before and after they were fetched.
   const Fingerprint& print() const { return copies_[now_].print; }
   // The device had the same bits the last two times.
   bool is_unchanged() const { return now_ == before_ && seen_ == seen_before_; }
@@ -38,8 +38,8 @@ class Output {
     std::unique_ptr<std::byte[]> storage;
     Fingerprint print;
   };
-  template <class Fetch>
-  void take(const Fingerprint& there, const Fetch& fetch);
+  template <class Look, class Fetch>
+  void take_by(const Look& look, const Fetch& fetch);
 
   TensorSpec spec_;
   Copy copies_[2];
