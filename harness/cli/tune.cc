@@ -12,7 +12,6 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
-#include "harness/core/registry.h"
 #include "reports/choices.h"
 #include "reports/columns.h"
 #include "reports/jsonl.h"
@@ -29,9 +28,8 @@ struct Candidate {
 };
 
 bool is_eligible(const Record& record, const std::string& device) {
-  if (record.device != device || !is_choosable(record)) return false;
-  const auto backend = parse_backend(record.backend);
-  return backend && find_variant(record.op, parse_choice(record.variant).variant, *backend);
+  return record.device == device && is_choosable(record) &&
+         has_variant(record.op, parse_choice(record.variant).variant);
 }
 
 // By CUPTI where all were seen by it: for short kernels events read more, by a similar time each.

@@ -33,12 +33,6 @@ auto order(const ChoiceRow& row) {
   return std::tuple(row.problem.op, row.problem.dtype, sizes, str(row.problem));
 }
 
-bool has_variant(const std::string& op, const std::string& name) {
-  return std::any_of(variants().begin(), variants().end(), [&](const Variant* variant) {
-    return variant->op == op && variant->name == name;
-  });
-}
-
 ChoiceRow parse_row(std::string_view line, const std::string& origin, int line_number) {
   const auto wrong = [&](const std::string& what) {
     return UsageError(fmt::format("{}:{}: {}", origin, line_number, what));
@@ -76,6 +70,12 @@ Job with(const Job& job, const Variant& variant, const Configuration& configurat
 }
 
 }  // namespace
+
+bool has_variant(const std::string& op, const std::string& name) {
+  return std::any_of(variants().begin(), variants().end(), [&](const Variant* variant) {
+    return variant->op == op && variant->name == name;
+  });
+}
 
 std::string str(const Choice& choice) {
   if (choice.configuration.empty()) return choice.variant;

@@ -29,6 +29,10 @@ std::string str(const Choice& choice);  // "fused[elements=16 rows=3]"
 // What str gives. Throws UsageError.
 Choice parse_choice(std::string_view text);
 
+// Whether the op has a variant of that name on any backend: tables may be read and made where their
+// device is not.
+bool has_variant(const std::string& op, const std::string& name);
+
 struct ChoiceRow {
   Problem problem;
   Choice choice;

@@ -260,7 +260,6 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
   try {
     if (!job.device->lost().empty())
       throw EnvironmentError("the device was lost to an earlier case: " + job.device->lost());
-    record.numerics = declared_numerics(described);
     if (const std::string why = why_unsupported(described); !why.empty()) {
       record.status = Status::unsupported;
       record.reason = why;

@@ -59,6 +59,17 @@ bool contains(const std::string& text, const char* part) {
 
 }  // namespace
 
+TEST_CASE("a variant is asked for nothing about a problem that it cannot run") {
+  Variant variant = correct();
+  variant.unsupported = [](const Problem&) -> std::string { return "too large"; };
+  variant.numerics = [](const Problem&) -> Numerics { throw std::logic_error("asked"); };
+  const auto device = find_platform(Backend::cpu)->open(0);
+  Oracle oracle(available_memory());
+  const Record record = run_case({parse_problem(kProblem), &variant, device.get()}, oracle, {});
+  CHECK(record.status == Status::unsupported);
+  CHECK(record.reason == "too large");
+}
+
 TEST_CASE("an untouched kernel passes, and is timed only then") {
   const Record verified = run_with([](const Buffers&, int) {}, kProblem);
   INFO(verified.reason);
