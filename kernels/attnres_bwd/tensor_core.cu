@@ -7,41 +7,81 @@
 // declare; all others are rounded.
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
-// softmax. Versus fused: the work of several queries leaves the CUDA cores. Of little use for one
-// query, which fills an eighth of its tiles; refuses what shared memory cannot hold. Not yet timed.
+// softmax. Versus fused: the work of several queries leaves the CUDA cores; on an H100 with bf16
+// and T = 16384 1.08 ms for 2.43 at N = 10, Q = 6, D = 2304 (1.82 TB/s of the least bytes), 727 µs
+// for 1180 at N = 4, Q = 8, D = 2048 (1.48). Of little use for one query, which fills an eighth of
+// its tiles; refuses what shared memory cannot hold. Registers must suffice: what is spilled comes
+// back through the queue in which the copies of the next token stand, and took a fifth of the time.
 #include <cmath>
 
-#include "kernels/attnres_bwd/softmax.h"
+#include "kernels/attnres_bwd/arguments.h"
 #include "kernels/attnres_bwd/tiles.h"
 #include "kernels/attnres_bwd/warp_slice.h"
+#include "kernels/device/block.h"
+#include "kernels/device/math.h"
 #include "kernels/device/weight_gradient.h"
 
 namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core {
 
 using namespace attnres_bwd;
 
-constexpr int kPad = 8;  // elements between rows: those of 8 fall into different banks
-
-// What determines registers: the hidden elements of a warp and the tiles of sources.
-template <int kBlocks_, int kTiles_, int kMaxThreads_>
+// What determines registers: the hidden elements of a warp, the tiles of sources, and how many
+// warps there may be.
+template <int kBlocks_, int kTiles_, int kMaxWarps_>
 struct Shape {
-  static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxThreads = kMaxThreads_;
+  static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxWarps = kMaxWarps_;
   static constexpr int kSlice = kBlocks * kTileDim;
 };
 
-// Sums over D of a warp in shared memory: (score, gain) of queries x sources, then squares.
-struct Partial {
-  int even;  // sources, rounded up to 2: lanes write two at once
+// Softmax over depth and its backward for query q, by a warp: lanes are sources, each half of the
+// warp adds up half of the warps' sums. What the gradients need goes to where they load it.
+template <class S>
+ASSAY_DEVICE void softmax(const Arguments& a, int q, float d_lse, const float* partials,
+                          float* radials, bf16* matrices) {
+  const Partial partial(a.sources);
+  const int lane = lane_index(), stride = partial.stride(a.queries);
+  const bool there = lane % 16 < a.sources;
+  const int n = min(lane % 16, a.sources - 1);
+  float score = 0, gain = 0, square = 0;
+  ASSAY_UNROLL
+  for (int i = 0; i < S::kMaxWarps / 2; ++i) {
+    const int w = 2 * i + lane / 16;
+    if (w >= num_warps()) break;
+    const float* const of = partials + w * stride;
+    float pair[2];
+    load_elements(of + partial.pair(q, n), pair);
+    score += pair[0];
+    gain += pair[1];
+    square += of[partial.square(a.queries, n)];
+  }
+  score += shuffle_xor(score, 16);
+  gain += shuffle_xor(gain, 16);
+  square += shuffle_xor(square, 16);
 
-  ASSAY_DEVICE explicit Partial(int sources) : even(sources + sources % 2) {}
-  ASSAY_DEVICE int stride(int queries) const { return (2 * queries * even + even + 3) / 4 * 4; }
-  ASSAY_DEVICE int pair(int q, int n) const { return 2 * (q * even + n); }
-  ASSAY_DEVICE int square(int queries, int n) const { return 2 * queries * even + n; }
-};
+  const float dim = static_cast<float>(a.dim);
+  const float r = reciprocal_sqrt(square / dim + a.eps), l = score * r;
+  const float max = warp_max<1, 16>(l);  // those that are not there repeat the last
+  const float p = there ? exp2_approx((l - max) * kLog2E) : 0.0f;
+  const float inverse = 1.0f / warp_sum<1, 16>(p);
+  const float delta = warp_sum<1, 16>(there ? p * gain : 0.0f) * inverse;  // Σ α a = ⟨dO, O⟩
+  const float weight = p * inverse;
+  const float own_key = weight * (gain - delta + d_lse) * r;  // ds r
+  if (lane >= a.sources) return;
+  radials[lane * kTileQueries + q] = own_key * l * r / dim;
+  bf16 alpha[kTerms], key[kTerms];
+  split(weight, alpha);
+  split(own_key, key);
+  bf16* const row = matrices + lane * kMatrixPitch + q;
+  ASSAY_UNROLL
+  for (int term = 0; term < kTerms; ++term) {
+    row[term * kMatrixSize] = alpha[term];
+    row[term * kMatrixSize + kTileQueries] = key[term];
+  }
+}
 
 // Blocks take tokens in turn. x_parts: (blocks, Q, D).
 template <class T, class S>
-ASSAY_KERNEL(S::kMaxThreads, 1)
+ASSAY_KERNEL(S::kMaxWarps* kWarpSize, 1)
 void gradients(Arguments a, int slots, float* x_parts) {
   constexpr int kTiles = S::kTiles;
   const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;
@@ -56,8 +96,7 @@ void gradients(Arguments a, int slots, float* x_parts) {
   float* const partials = reinterpret_cast<float*>(ring + slots * pitch);
   const Partial partial(sources);
   const int stride = partial.stride(queries);
-  auto* const coefficients = reinterpret_cast<Coefficients*>(partials + num_warps() * stride);
-  float* const radials = reinterpret_cast<float*>(coefficients + queries * sources);  // (N, 8)
+  float* const radials = partials + num_warps() * stride;  // (N, 8)
   bf16* const matrices = reinterpret_cast<bf16*>(radials + sources * kTileQueries);
 
   // While a token is worked on, the first rows of the next have been copied, as many as there are
@@ -73,20 +112,22 @@ void gradients(Arguments a, int slots, float* x_parts) {
   // The rows whose addresses this lane gives to ldmatrix.
   const int query = lane % 8 < queries ? lane % 8 : 0;
   const bool upper = lane % 16 >= 8;  // of 16 rows
-  const int query_column = begin + lane / 16 * 8;
-  const int source = min(lane_source<kTiles>(), sources - 1);
-  const int source_column = begin + lane_column<kTiles>();
+  const int source = queries + min(lane_source<kTiles>(), sources - 1);
+  const int self_source = queries + min(lane_self_source<kTiles>(), sources - 1);
+  const bf16* const folded_row = folded + query * pitch + begin + lane / 16 * 8;
+  const bf16* const low_row = folded_row + (upper ? 2 : 1) * queries * pitch;
 
   float x[2 * S::kBlocks][4] = {};
   int first = 0;  // slot of the token's first row
   for (int token = block_index(); token < tokens; token += num_blocks()) {
-    const auto query_rows = [&](int d) {
-      const bf16* d_o = reinterpret_cast<const bf16*>(slice.row(first + query));
-      return QueryRows{(upper ? folded + query * pitch : d_o) + query_column + d,
-                       folded + ((upper ? 2 : 1) * queries + query) * pitch + query_column + d};
+    const auto row_of = [&](int i) {
+      return reinterpret_cast<const bf16*>(slice.row(first + i)) + begin;
     };
-    const bf16* const v_row =
-        reinterpret_cast<const bf16*>(slice.row(first + queries + source)) + source_column;
+    const bf16* const top_row = upper ? folded_row : row_of(query) + lane / 16 * 8;
+    const auto query_rows = [&](int d) { return QueryRows{top_row + d, low_row + d}; };
+    const bf16* const v_row = row_of(source) + lane_column<kTiles>();
+    const bf16* const turned_row = row_of(source) + lane_turned_column();
+    const bf16* const self_row = row_of(self_source) + lane_self_column();
     const auto d_lse_of = [&](int q) {
       return a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
     };
@@ -97,9 +138,9 @@ void gradients(Arguments a, int slots, float* x_parts) {
     sync_warp();
     {
       Dots<T, kTiles> dots;
-      ASSAY_UNROLL
+      ASSAY_NO_UNROLL
       for (int b = 0; b < S::kBlocks; ++b) {
-        dots.multiply(query_rows(b * kTileDim), v_row + b * kTileDim);
+        dots.multiply(query_rows(b * kTileDim), v_row + b * kTileDim, self_row + b * kTileDim);
       }
       dots.finish();
       float* const own = partials + warp * stride;
@@ -117,39 +158,8 @@ void gradients(Arguments a, int slots, float* x_parts) {
       }
     }
     sync_threads();
-
-    // Softmax over depth and its backward: a warp for each query, half of it for half of the sums.
     for (int q = warp; q < queries; q += num_warps()) {
-      const int n = min(lane % 16, sources - 1);
-      Sums all = {};
-      ASSAY_UNROLL
-      for (int i = 0; i < S::kMaxThreads / kWarpSize / 2; ++i) {
-        const int w = 2 * i + lane / 16;
-        if (w >= num_warps()) break;
-        const float* const of = partials + w * stride;
-        float pair[2];
-        load_elements(of + partial.pair(q, n), pair);
-        all.score += pair[0];
-        all.gain += pair[1];
-        all.square += of[partial.square(queries, n)];
-      }
-      all.score += shuffle_xor(all.score, 16);
-      all.gain += shuffle_xor(all.gain, 16);
-      all.square += shuffle_xor(all.square, 16);
-      Coefficients* const own = coefficients + q * sources;
-      softmax_backward(a, q == warp ? early_d_lse : d_lse_of(q), [&](int) { return all; }, own);
-      if (lane < sources) {
-        bf16 alpha[kTerms], key[kTerms];
-        split(own[lane].alpha, alpha);
-        split(own[lane].key, key);
-        radials[lane * kTileQueries + q] = own[lane].radial;
-        bf16* const row = matrices + lane * kMatrixPitch + q;
-        ASSAY_UNROLL
-        for (int term = 0; term < kTerms; ++term) {
-          row[term * kMatrixSize] = alpha[term];
-          row[term * kMatrixSize + kTileQueries] = key[term];
-        }
-      }
+      softmax<S>(a, q, q == warp ? early_d_lse : d_lse_of(q), partials, radials, matrices);
     }
     sync_threads();
 
@@ -169,17 +179,15 @@ void gradients(Arguments a, int slots, float* x_parts) {
     }
     ASSAY_UNROLL
     for (int b = 0; b < S::kBlocks; ++b) {
-      Sources<kTiles> v, turned, planes[kPlanes<T>];
-      v.template load<false>(v_row + b * kTileDim);
-      turned.template load<true>(v_row + b * kTileDim);
-      split_sources<T>(turned, planes);
-      sync_warp();  // all have read what is now overwritten
+      Sources<kTiles> v;
+      v.load(v_row + b * kTileDim);
       Strip out[kTiles];
       ASSAY_UNROLL
       for (int h = 0; h < 2; ++h) {
         operands.template mix<T>(query_rows(b * kTileDim + h * kStep), h, out);
-        operands.template add_x<T>(planes, h, x[2 * b + h]);
+        operands.template add_x<T>(turned_row + b * kTileDim + h * kStep, x[2 * b + h]);
       }
+      sync_warp();  // all have read what is now overwritten
       ASSAY_UNROLL
       for (int j = 0; j < kTiles; ++j) {
         ASSAY_UNROLL
@@ -187,21 +195,15 @@ void gradients(Arguments a, int slots, float* x_parts) {
           const float own = element<T>(&v.words[i / 4][j][i / 2 % 2], i % 2);
           out[j][i / 4][i / 2 % 2][i % 2] -= radial[j] * own;
         }
-      }
-      if (a.accumulate) {
-        const int d = begin + b * kTileDim;
-        ASSAY_UNROLL
-        for (int j = 0; j < kTiles; ++j) {
-          const int n = min(8 * j + g, sources - 1);
+        if (a.accumulate) {
+          const int d = begin + b * kTileDim, n = min(8 * j + g, sources - 1);
           add_given(a.d_v.as<T>() + a.row(n, token) + d, a.dim - d, a.aligned, out[j]);
         }
-      }
-      ASSAY_UNROLL
-      for (int j = 0; j < kTiles; ++j) {
-        if (8 * j + g >= sources) continue;
-        ASSAY_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          store_elements(own_row[j] + b * kTileDim + i * 8, out[j][i / 2][i % 2]);
+        if (8 * j + g < sources) {
+          ASSAY_UNROLL
+          for (int i = 0; i < 4; ++i) {
+            store_elements(own_row[j] + b * kTileDim + i * 8, out[j][i / 2][i % 2]);
+          }
         }
       }
     }
@@ -230,59 +232,39 @@ namespace {
 
 // How a problem is cut.
 struct Config {
-  int blocks, tiles;  // select the Shape
-  int threads, slots;
+  int blocks, warps, slots;  // warps = 0: too many hidden elements
   std::int64_t shared;
 };
 
-// Calls f(Shape) with the instantiation of the config; the list is all there is.
+// Calls f(Shape) with the instantiation of the problem; the list is all there is.
 template <class F>
-auto with_shape(const Config& config, const F& f) {
-  decltype(f(Shape<4, 1, 512>{})) result = {};
-  const auto offer = [&]<class S>(S shape) {
-    if (S::kBlocks == config.blocks && S::kTiles == config.tiles) result = f(shape);
+auto with_shape(const Problem& p, int blocks, const F& f) {
+  const auto with_tiles = [&]<int kTiles>(Shape<1, kTiles, 1>) {
+    // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
+    if (blocks <= 4) return f(Shape<4, kTiles, 16>{});
+    if (blocks <= 6) return f(Shape<6, kTiles, 12>{});
+    return f(Shape<8, kTiles, 16>{});
   };
-  offer(Shape<4, 1, 512>{});
-  offer(Shape<4, 2, 512>{});
-  offer(Shape<6, 1, 384>{});
-  offer(Shape<6, 2, 384>{});
-  offer(Shape<8, 1, 512>{});
-  offer(Shape<8, 2, 512>{});
-  return result;
+  return p.dim("N") <= kTileQueries ? with_tiles(Shape<1, 1, 1>{}) : with_tiles(Shape<1, 2, 1>{});
 }
 
-template <class T, class S>
-constexpr auto kKernel = gradients<T, S>;
-
-// Calls f(kernel); V is 16 bits wide.
-template <class F>
-auto with_kernel(const Problem& p, const Config& config, const F& f) {
-  return with_shape(config, [&]<class S>(S) {
-    return p.dtype_of("V") == DType::bf16 ? f(kKernel<bf16, S>) : f(kKernel<f16, S>);
-  });
-}
-
-// threads = 0: too many hidden elements; shared: what it would take, at least.
+// shared: what it would take, at least.
 Config choose(const Problem& p) {
   const std::int64_t sources = p.dim("N"), queries = p.dim("Q"), dim = p.dim("D");
   Config c = {};
-  c.tiles = sources <= kTileQueries ? 1 : 2;
-  // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
   c.blocks = dim <= 2048 ? 4 : dim <= 2304 ? 6 : 8;
   const std::int64_t slice = c.blocks * kTileDim, warps = ceil_div(dim, slice);
   if (warps > 16) return c;
-  c.threads = static_cast<int>(warps * kWarpSize);
+  c.warps = static_cast<int>(warps);
   const std::int64_t row = (warps * slice + kPad) * 2, rows = queries + sources;
-  const std::int64_t even = round_up(sources, 2);
-  const std::int64_t besides =
-      kTerms * queries * row + warps * round_up((2 * queries + 1) * even, 4) * 4 +
-      sources * (queries * static_cast<std::int64_t>(sizeof(Coefficients)) + kTileQueries * 4) +
-      kTerms * kMatrixSize * 2;
+  const std::int64_t besides = kTerms * queries * row +
+                               warps * round_up((2 * queries + 1) * round_up(sources, 2), 4) * 4 +
+                               sources * kTileQueries * 4 + kTerms * kMatrixSize * 2;
   // All of a token, and as much of the next as there is room for.
-  const std::int64_t least = besides + rows * row, available = max_shared_bytes();
-  const std::int64_t slots = std::clamp((available - besides) / row, rows, std::int64_t{2} * rows);
+  const std::int64_t slots =
+      std::clamp((max_shared_bytes() - besides) / row, rows, std::int64_t{2} * rows);
   c.slots = static_cast<int>(slots);
-  c.shared = std::max(least, besides + slots * row);
+  c.shared = besides + slots * row;
   return c;
 }
 
@@ -293,19 +275,30 @@ std::string unsupported(const Problem& p) {
   if (p.dim("Q") > kTileQueries) return "more than 8 queries";
   if (p.dim("N") > kMatrixRows) return "more than 16 sources";
   const Config c = choose(p);
-  if (c.threads == 0) return "more than 4096 hidden elements";
+  if (c.warps == 0) return "more than 4096 hidden elements";
   if (c.shared > max_shared_bytes()) {
     return "needs " + std::to_string(c.shared) + " bytes of shared memory a block";
   }
   return too_large(p);
 }
 
+template <class T, class S>
+constexpr auto kKernel = gradients<T, S>;
+
+// Calls f(kernel); V is 16 bits wide.
+template <class F>
+auto with_kernel(const Problem& p, int blocks, const F& f) {
+  return with_shape(p, blocks, [&]<class S>(S) {
+    return p.dtype_of("V") == DType::bf16 ? f(kKernel<bf16, S>) : f(kKernel<f16, S>);
+  });
+}
+
 // Of the launch; each writes its part of X.
 std::int64_t blocks_of(const Problem& p) {
   const Config c = choose(p);
-  return with_kernel(p, c, [&](auto kernel) {
+  return with_kernel(p, c.blocks, [&](auto kernel) {
     allow_shared(kernel, c.shared);
-    return std::min(p.dim("T"), resident_blocks(kernel, c.threads, c.shared));
+    return std::min(p.dim("T"), resident_blocks(kernel, c.warps * kWarpSize, c.shared));
   });
 }
 
@@ -314,10 +307,13 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
   const Config c = choose(p);
   const std::int64_t blocks = blocks_of(p);
   auto* const x_parts = static_cast<float*>(buffers.workspace);
-  return with_kernel(p, c, [&](auto kernel) -> Launch {
+  return with_kernel(p, c.blocks, [&](auto kernel) -> Launch {
     return [=](Stream stream) {
       launch(kernel,
-             {.blocks = blocks, .threads = c.threads, .shared_bytes = c.shared, .stream = stream},
+             {.blocks = blocks,
+              .threads = c.warps * kWarpSize,
+              .shared_bytes = c.shared,
+              .stream = stream},
              a, c.slots, x_parts);
       launch_reduce(a, x_parts, blocks, stream);
     };
@@ -332,7 +328,7 @@ Numerics numerics(const Problem& p) {
   const double cut = 8;
   // Over D: then a warp's steps, the terms, half of the warps, the halves. Products of a token's
   // coefficients and V: then the tokens of a block, and the blocks.
-  const std::int64_t steps = c.blocks * kTileDim / kStep, warps = c.threads / kWarpSize;
+  const std::int64_t steps = c.blocks * kTileDim / kStep, warps = c.warps;
   const auto dots = static_cast<double>(steps - 1 + 2 + ceil_div(warps, 2));
   const std::int64_t blocks = blocks_of(p);
   const auto tokens = static_cast<double>(ceil_div(p.dim("T"), blocks) + reduce_height(blocks));

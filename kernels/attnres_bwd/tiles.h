@@ -13,6 +13,7 @@ inline constexpr int kTerms = 3;        // of c, α and ds r
 inline constexpr int kTileQueries = 8;  // and as many sources
 inline constexpr int kStep = 16;        // hidden elements of one mma
 inline constexpr int kTileDim = 2 * kStep;
+inline constexpr int kPad = 8;  // elements between rows: those of 8 fall into different banks
 
 // Coefficients as operand A, a matrix for each term: 16 rows (sources) of α of 8 queries, ds r of 8
 // queries and 8 elements of padding, so that 8 rows lie in different banks.
@@ -30,26 +31,26 @@ ASSAY_DEVICE int lane_column() {
   return kTiles == 2 ? lane_index() / 8 % 2 * 8 : lane_index() / 8 * 8;
 }
 
-template <bool kTransposed>
-ASSAY_DEVICE void load_matrices(std::uint32_t (&words)[4], const void* row) {
-  if constexpr (kTransposed) {
-    ldmatrix_x4_transposed(words, row);
-  } else {
-    ldmatrix_x4(words, row);
-  }
+// The same for 16 elements of 16 rows as operand A, sources by elements. One tile of sources is
+// there twice.
+template <int kTiles>
+ASSAY_DEVICE int lane_self_source() {
+  return lane_index() % (8 * kTiles);
 }
+ASSAY_DEVICE int lane_self_column() { return lane_index() / 16 * 8; }
+// And as transposed operand A, elements by sources (lane_source).
+ASSAY_DEVICE int lane_turned_column() { return lane_index() / 8 % 2 * 8; }
 
 // V of kTileDim hidden elements: 8 x 8 matrices [step][tile of sources][half of the step].
 template <int kTiles>
 struct Sources {
   std::uint32_t words[2][kTiles][2];
 
-  template <bool kTransposed>
   ASSAY_DEVICE void load(const bf16* row) {
     ASSAY_UNROLL
     for (int i = 0; i < kTiles; ++i) {
       std::uint32_t four[4];
-      load_matrices<kTransposed>(four, row + i * kStep);
+      ldmatrix_x4(four, row + i * kStep);
       ASSAY_UNROLL
       for (int j = 0; j < 4; ++j) {
         (kTiles == 2 ? words[i][j / 2][j % 2] : words[j / 2][0][j % 2]) = four[j];
@@ -116,9 +117,11 @@ struct Dots {
     }
   }
 
-  ASSAY_DEVICE void multiply(const QueryRows& rows, const bf16* v_row) {
+  // `self_row`: for V as operand A, see lane_self_source. Loaded again, since to bring its words
+  // into A's order would take four instructions.
+  ASSAY_DEVICE void multiply(const QueryRows& rows, const bf16* v_row, const bf16* self_row) {
     Sources<kTiles> v, planes[kPlanes<T>];
-    v.template load<false>(v_row);
+    v.load(v_row);
     split_sources<T>(v, planes);
     ASSAY_UNROLL
     for (int h = 0; h < 2; ++h) {
@@ -130,7 +133,8 @@ struct Dots {
       ASSAY_UNROLL
       for (int p = 0; p < kPlanes<T>; ++p) {
         const auto& of = planes[p].words[h];
-        const std::uint32_t self[4] = {of[0][0], of[kTiles - 1][0], of[0][1], of[kTiles - 1][1]};
+        std::uint32_t self[4] = {of[0][0], of[kTiles - 1][0], of[0][1], of[kTiles - 1][1]};
+        if constexpr (!kSplit) ldmatrix_x4(self, self_row + h * kStep);
         ASSAY_UNROLL
         for (int j = 0; j < kTiles; ++j) {
           mma_m16n8k16(low[j], below, of[j]);
@@ -167,6 +171,16 @@ struct Dots {
   }
 };
 
+// Sums over D of a warp in shared memory: (score, gain) of queries x sources, then squares.
+struct Partial {
+  int even;  // sources, rounded up to 2: lanes write two at once
+
+  ASSAY_DEVICE explicit Partial(int sources) : even(sources + sources % 2) {}
+  ASSAY_DEVICE int stride(int queries) const { return (2 * queries * even + even + 3) / 4 * 4; }
+  ASSAY_DEVICE int pair(int q, int n) const { return 2 * (q * even + n); }
+  ASSAY_DEVICE int square(int queries, int n) const { return 2 * queries * even + n; }
+};
+
 // α and ds r of a token as operands. dV = Σ A B over the pairs, whose A here are in the order in
 // which they are added up, small terms first: top[i] goes with [dO; first term of c], low[i] with
 // the other two terms of c. One tile of sources leaves 8 of A's rows free: they take the second
@@ -178,34 +192,33 @@ struct Operands {
   std::uint32_t top[kLow + 1][4], low[kLow][4];
   std::uint32_t keys[kKeys][2];  // operand B of X: sources (terms) by queries
 
+  // Each from shared memory, in the order in which its registers must lie: copies of registers
+  // would be made again for each product. Rows of 8 sources that are not there are zeros.
   ASSAY_DEVICE void load(const bf16* matrices) {
     const int lane = lane_index(), i = lane / 8;
     if constexpr (kTiles == 2) {
-      const bf16* row = matrices + lane % 16 * kMatrixPitch + lane / 16 * 8;
+      const bf16* row = matrices + lane % 16 * kMatrixPitch;
       ASSAY_UNROLL
-      for (int term = 0; term < kTerms; ++term)
-        ldmatrix_x4(top[2 - term], row + term * kMatrixSize);
-      ASSAY_UNROLL
-      for (int n = 0; n < 4; ++n) {
-        low[0][n] = top[1][2 + n % 2];
-        low[1][n] = top[2][2 + n % 2];
+      for (int term = 0; term < kTerms; ++term) {
+        ldmatrix_x4(top[2 - term], row + term * kMatrixSize + lane / 16 * 8);
       }
-      const bf16* key_row = matrices + lane % 16 * kMatrixPitch + kTileQueries;
+      ldmatrix_x4(low[0], row + kMatrixSize + kTileQueries);
+      ldmatrix_x4(low[1], row + kTileQueries);
       std::uint32_t four[4];
-      ldmatrix_x4_transposed(four, key_row + i / 2 * kMatrixSize);
+      ldmatrix_x4_transposed(four, row + i / 2 * kMatrixSize + kTileQueries);
       keys[2][0] = four[0], keys[2][1] = four[1], keys[1][0] = four[2], keys[1][1] = four[3];
-      ldmatrix_x4_transposed(four, key_row + 2 * kMatrixSize);
+      ldmatrix_x4_transposed(four, row + 2 * kMatrixSize + kTileQueries);
       keys[0][0] = four[0], keys[0][1] = four[1];
     } else {
       const bf16* row = matrices + lane % 8 * kMatrixPitch;
+      const bf16* last = row + 2 * kMatrixSize;
+      ldmatrix_x4(top[1], row + i % 2 * kMatrixSize + i / 2 * 8);
+      ldmatrix_x4(low[0], row + i % 2 * kMatrixSize + kTileQueries);
+      ldmatrix_x4(top[0], last + i % 2 * 8 * kMatrixPitch + i / 2 * 8);
       std::uint32_t four[4];
-      ldmatrix_x4(four, row + i / 2 * kMatrixSize + i % 2 * 8);
-      top[1][0] = four[0], top[1][1] = four[2], top[1][2] = four[1], top[1][3] = four[3];
-      low[0][0] = low[0][2] = four[1], low[0][1] = low[0][3] = four[3];
-      ldmatrix_x4(four, row + 2 * kMatrixSize + i % 2 * 8);
-      top[0][0] = four[0], top[0][1] = 0, top[0][2] = four[1], top[0][3] = 0;
-      ldmatrix_x4_transposed(four, row + min(i, kTerms - 1) * kMatrixSize + kTileQueries);
-      keys[1][0] = four[0], keys[1][1] = four[1], keys[0][0] = four[2], keys[0][1] = 0;
+      ldmatrix_x4_transposed(
+          four, (i == 3 ? last + 8 * kMatrixPitch : row + i * kMatrixSize) + kTileQueries);
+      keys[1][0] = four[0], keys[1][1] = four[1], keys[0][0] = four[2], keys[0][1] = four[3];
     }
   }
 
@@ -241,20 +254,24 @@ struct Operands {
     }
   }
 
-  // x += this token's X of kStep hidden elements, from V transposed; as accumulators of elements by
-  // queries. The sum over sources is cut off, that over tokens rounded.
+  // x += this token's X of kStep hidden elements, from V transposed (lane_turned_column); as
+  // accumulators of elements by queries. The sum over sources is cut off, that over tokens rounded.
   template <class T>
-  ASSAY_DEVICE void add_x(const Sources<kTiles> (&planes)[kPlanes<T>], int step,
-                          float (&x)[4]) const {
+  ASSAY_DEVICE void add_x(const bf16* turned_row, float (&x)[4]) const {
+    std::uint32_t turned[4], planes[kPlanes<T>][4];
+    ldmatrix_x4_transposed(turned, turned_row);
+    ASSAY_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      std::uint32_t terms[kPlanes<T>];
+      split_word<T>(turned[j], terms);
+      ASSAY_UNROLL
+      for (int p = 0; p < kPlanes<T>; ++p) planes[p][j] = terms[p];
+    }
     float sum[4] = {};
     ASSAY_UNROLL
     for (int i = 0; i < kKeys; ++i) {
       ASSAY_UNROLL
-      for (int p = kPlanes<T> - 1; p >= 0; --p) {
-        const auto& of = planes[p].words[step];
-        const std::uint32_t a[4] = {of[0][0], of[0][1], of[kTiles - 1][0], of[kTiles - 1][1]};
-        mma_m16n8k16(sum, a, keys[i]);
-      }
+      for (int p = kPlanes<T> - 1; p >= 0; --p) mma_m16n8k16(sum, planes[p], keys[i]);
     }
     ASSAY_UNROLL
     for (int i = 0; i < 4; ++i) x[i] += sum[i];

@@ -124,8 +124,12 @@ struct WarpSlice {
     const bool inside = d < a.dim;
     const std::int64_t step = inside ? kAtOnce * plane : 0;
     if (!inside) row = a.v.as<T>();  // nothing is read
-    for (; i < to; i += kAtOnce, row += step, slot = wrap(slot + kAtOnce, slots)) {
-      copy_async16(ring + slot * pitch + d, row, inside);
+    T* to_row = ring + slot * pitch + d;
+    const T* const end = ring + slots * pitch;
+    for (; i < to; i += kAtOnce, row += step) {
+      copy_async16(to_row, row, inside);
+      to_row += kAtOnce * pitch;
+      if (to_row >= end) to_row -= slots * pitch;
     }
   }
 };
