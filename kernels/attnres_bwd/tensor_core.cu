@@ -36,8 +36,9 @@ struct Shape {
 // Softmax over depth and its backward for query q, by a warp: lanes are sources, each half of the
 // warp adds up half of the warps' sums. What the gradients need goes to where they load it.
 template <class S>
-ASSAY_DEVICE void softmax(const Arguments& a, int q, float d_lse, const float* partials,
+ASSAY_DEVICE void softmax(const Arguments& a, int q, int token, const float* partials,
                           float* radials, bf16* matrices) {
+  const float d_lse = a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
   const Partial partial(a.sources);
   const int lane = lane_index(), stride = partial.stride(a.queries);
   const bool there = lane % 16 < a.sources;
@@ -128,18 +129,13 @@ void gradients(Arguments a, int slots, float* x_parts) {
     const bf16* const v_row = row_of(source) + lane_column<kTiles>();
     const bf16* const turned_row = row_of(source) + lane_turned_column();
     const bf16* const self_row = row_of(self_source) + lane_self_column();
-    const auto d_lse_of = [&](int q) {
-      return a.d_lse.present() ? a.d_lse.load(q * a.tokens + token) : 0;
-    };
-    const float early_d_lse = warp < queries ? d_lse_of(warp) : 0;
-
     // Sums over D: this warp's part. What was copied last is for the token after.
     wait_async<1>();
     sync_warp();
     {
       Dots<T, kTiles> dots;
-      ASSAY_NO_UNROLL
-      for (int b = 0; b < S::kBlocks; ++b) {
+      ASSAY_NO_UNROLL  // all at once take more registers than there are
+          for (int b = 0; b < S::kBlocks; ++b) {
         dots.multiply(query_rows(b * kTileDim), v_row + b * kTileDim, self_row + b * kTileDim);
       }
       dots.finish();
@@ -159,7 +155,7 @@ void gradients(Arguments a, int slots, float* x_parts) {
     }
     sync_threads();
     for (int q = warp; q < queries; q += num_warps()) {
-      softmax<S>(a, q, q == warp ? early_d_lse : d_lse_of(q), partials, radials, matrices);
+      softmax<S>(a, q, token, partials, radials, matrices);
     }
     sync_threads();
 
