@@ -8,10 +8,11 @@
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
 // softmax. Versus fused: the work of several queries leaves the CUDA cores; on an H100 with bf16
-// and T = 16384 1.08 ms for 2.43 at N = 10, Q = 6, D = 2304 (1.82 TB/s of the least bytes), 727 µs
-// for 1180 at N = 4, Q = 8, D = 2048 (1.48). Of little use for one query, which fills an eighth of
+// and T = 16384 1.08 ms for 2.43 at N = 10, Q = 6, D = 2304 (1.82 TB/s of the least bytes), 627 µs
+// for 1180 at N = 4, Q = 8, D = 2048 (1.71). Of little use for one query, which fills an eighth of
 // its tiles; refuses what shared memory cannot hold. Registers must suffice: what is spilled comes
-// back through the queue in which the copies of the next token stand, and took a fifth of the time.
+// back through the queue in which the copies of the next token stand. Of one word a token at D =
+// 2048 it was up to a seventh of the time.
 #include <cmath>
 
 #include "kernels/attnres_bwd/arguments.h"
