@@ -39,7 +39,7 @@ TEST_CASE("a choice costs what the fastest variant of the same problem and devic
   REQUIRE(records.back().choice_cost);
   CHECK(records.back().choice_cost->share == Approx(0.25));
   CHECK(text(records.back(), "choice") == "fused");
-  CHECK(text(records.back(), "choice_cost") == "+25.0 % of fused[rows=2]");
+  CHECK(text(records.back(), "choice_cost") == "+25.0 % over fused[rows=2]");
   CHECK(!records.front().choice_cost);
 }
 

@@ -150,7 +150,7 @@ const std::vector<Column>& columns() {
        [](R r) {
          if (!r.choice_cost) return std::string();
          const auto& [share, best] = *r.choice_cost;
-         return share <= 0 ? "best" : fmt::format("{:+.1f} % of {}", 100 * share, best);
+         return share <= 0 ? "best" : fmt::format("{:+.1f} % over {}", 100 * share, best);
        },
        [](R r) { return r.choice_cost ? number(r.choice_cost->share) : ""; }, true},
       {"backend", "backend", false, false, [](R r) { return r.backend; },

@@ -22,7 +22,6 @@ namespace {
 constexpr double kNoFaster = 0.01;  // of a time: not worth a configuration
 
 struct Candidate {
-  const Record* record;
   Choice choice;
   double seconds;
 };
@@ -32,19 +31,7 @@ bool is_eligible(const Record& record, const std::string& device) {
          has_variant(record.op, parse_choice(record.variant).variant);
 }
 
-// By CUPTI where all were seen by it: for short kernels events read more, by a similar time each.
-void add_times(std::vector<Candidate>& candidates) {
-  const bool all_traced = std::all_of(candidates.begin(), candidates.end(), [](const Candidate& c) {
-    return cold_time(*c.record)->traced > 0;
-  });
-  for (Candidate& candidate : candidates) {
-    const Measurement& measurement = *cold_time(*candidate.record);
-    candidate.seconds = all_traced ? measurement.traced : measurement.median;
-  }
-}
-
 ChoiceRow best_of(std::vector<Candidate> candidates, const std::string& problem) {
-  add_times(candidates);
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.seconds < b.seconds; });
   const double enough = candidates.front().seconds * (1 + kNoFaster);
@@ -103,7 +90,7 @@ std::vector<ChoiceRow> tuned_rows(const std::vector<Record>& records, const std:
     std::vector<Candidate> candidates;
     for (const Record& record : records)
       if (record.problem == first.problem && is_eligible(record, device))
-        candidates.push_back({&record, parse_choice(record.variant), 0});
+        candidates.push_back({parse_choice(record.variant), cold_time(record)->median});
     rows.push_back(best_of(std::move(candidates), first.problem));
   }
   return rows;
