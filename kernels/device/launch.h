@@ -82,8 +82,8 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&...
 template <class... Parameters>
 void allow_shared(void (*kernel)(Parameters...), std::int64_t bytes) {
   const auto* function = reinterpret_cast<const void*>(kernel);
-  if (bytes >= 0 && bytes <= executor::most_shared(function)) return;
-  if (const char* why = executor::allow_shared(function, bytes)) {
+  const std::int64_t most = bytes < 0 ? bytes : std::max(bytes, executor::most_shared(function));
+  if (const char* why = executor::allow_shared(function, most)) {
     throw EnvironmentError("raising a kernel's shared memory to " + std::to_string(bytes) +
                            " bytes: " + why);
   }
@@ -125,9 +125,10 @@ template <class... Parameters>
 void allow_shared(void (*kernel)(Parameters...), std::int64_t bytes) {
   cudaFuncAttributes attributes = {};
   check(cudaFuncGetAttributes(&attributes, kernel), "asking what a kernel may have");
-  if (bytes >= 0 && bytes <= attributes.maxDynamicSharedSizeBytes) return;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(bytes)),
+  // Set in any case: else static and dynamic memory together may not pass 48 KB.
+  const auto asked = static_cast<int>(bytes);
+  const int most = asked < 0 ? asked : std::max(asked, attributes.maxDynamicSharedSizeBytes);
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most),
         "raising a kernel's shared memory to " + std::to_string(bytes) + " bytes");
 }
 
