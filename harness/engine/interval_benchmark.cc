@@ -15,11 +15,11 @@ namespace {
 
 template <class T>
 void judge_outputs(benchmark::State& state) {
-  const std::int64_t kSize = state.range(1);
-  const TensorSpec spec{"O", Role::out, dtype_of<T>, {kSize}, {1}};
-  Expected expected("O", kSize);
-  std::vector<T> got(static_cast<std::size_t>(kSize));
-  for (std::int64_t i = 0; i < kSize; ++i) {
+  const std::int64_t size = state.range(1);
+  const TensorSpec spec{"O", Role::out, dtype_of<T>, {size}, {1}};
+  Expected expected("O", size);
+  std::vector<T> got(static_cast<std::size_t>(size));
+  for (std::int64_t i = 0; i < size; ++i) {
     const auto at = static_cast<std::size_t>(i);
     expected.value[at] = std::sin(0.7 * static_cast<double>(i));
     expected.bound[at] = std::abs(expected.value[at]) * (dtype_of<T> == DType::f32 ? 1e-6 : 1e-2);
@@ -29,7 +29,7 @@ void judge_outputs(benchmark::State& state) {
                                                                             : 1 + 6e-3));
   }
   for (auto _ : state) benchmark::DoNotOptimize(judge(spec, got.data(), expected).wrong);
-  state.SetItemsProcessed(state.iterations() * kSize);
+  state.SetItemsProcessed(state.iterations() * size);
   state.SetLabel(std::to_string(num_threads()) + " threads");
 }
 
