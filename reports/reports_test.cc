@@ -136,7 +136,8 @@ TEST_CASE("the markdown report") {
 
 TEST_CASE("the csv") {
   CHECK(written("csv") ==
-        "op,problem,variant,choice,choice_cost,backend,device,status,elements_checked,utilisation,median_s,p05_s,p95_"
+        "op,problem,variant,choice,choice_cost,backend,device,status,elements_checked,utilisation,"
+        "median_s,p05_s,p95_"
         "s,samples,low_s,high_s,noise,stopped,hot_s,graph_s,traced_s,offset_s,kernels,sm_mhz,"
         "throttled,bytes,"
         "bytes_per_s,limit_bytes_per_s,fraction_of_limit,hot_fraction_of_limit,graph_fraction_of_"
