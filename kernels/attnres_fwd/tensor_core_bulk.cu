@@ -16,6 +16,7 @@
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
 #include "kernels/device/mbarrier.h"
+#include "kernels/device/sm90.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_tensor_core_bulk {
 
@@ -86,6 +87,7 @@ ASSAY_KERNEL(kWarpSize) void reset(int* taken, int groups) {
 template <class S>
 ASSAY_KERNEL(kThreads, 1)
 void attend(Arguments<bf16> a, int stages, int groups, int* taken) {
+#if ASSAY_HAS_SM90
   const int lane = lane_index(), warp = warp_index();
   const int group = block_index() % groups, first_query = group * kTileQueries;
   const int streams = num_blocks() / groups;      // of tokens
@@ -211,6 +213,7 @@ void attend(Arguments<bf16> a, int stages, int groups, int* taken) {
     sync_warp();
     if (++stage == stages) stage = 0, parity ^= 1;
   }
+#endif
 }
 
 namespace {

@@ -11,15 +11,7 @@
 
 #include "harness/core/twin_check.h"
 #include "kernels/device/launch.h"
-
-// Whether the pass of the compiler over a kernel's body has what came with sm_90.
-#if ASSAY_SIMT
-#define ASSAY_HAS_SM90 1
-#elif defined(__CUDA_ARCH__)
-#define ASSAY_HAS_SM90 (__CUDA_ARCH__ >= 900)
-#else
-#define ASSAY_HAS_SM90 0
-#endif
+#include "kernels/device/sm90.h"
 
 namespace assay::ASSAY_TWIN::selftest {
 
