@@ -1,5 +1,6 @@
 #include "reports/choices.h"
 
+#include "harness/compare/testing_records.h"
 #include "harness/testing.h"
 #include "reports/columns.h"
 
@@ -7,20 +8,7 @@ namespace assay {
 namespace {
 
 Record timed(const char* variant, double seconds) {
-  Record record;
-  record.op = "attnres_fwd";
-  record.problem = "attnres_fwd dtype=bf16 N=9 Q=1 T=64 D=2048";
-  record.variant = variant;
-  record.backend = "cuda";
-  record.device = "GPU";
-  record.numerics = "f32 accumulation, height 32";
-  record.repeatability = "bitwise";
-  record.repro = "assay run '...'";
-  record.status = Status::passed;
-  Measurement& cold = record.measurements.emplace_back();
-  cold.cache = "cold";
-  cold.median = seconds;
-  return record;
+  return timed_case(machine("now", "GPU"), variant, 64, seconds, 1, 0);
 }
 
 std::string text(const Record& record, const char* key) {

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "harness/cli/commands.h"
+#include "harness/compare/testing_records.h"
 #include "harness/core/error.h"
 #include "harness/engine/suite.h"
 #include "harness/testing.h"
@@ -13,20 +14,7 @@ namespace assay {
 namespace {
 
 Record timed(const char* variant, double seconds) {
-  Record record;
-  record.op = "attnres_fwd";
-  record.problem = "attnres_fwd dtype=bf16 N=9 Q=1 T=64 D=2048";
-  record.variant = variant;
-  record.backend = "cpu";
-  record.device = "CPU";
-  record.numerics = "f32 accumulation, height 32";
-  record.repeatability = "bitwise";
-  record.repro = "assay run '...'";
-  record.status = Status::passed;
-  Measurement& cold = record.measurements.emplace_back();
-  cold.cache = "cold";
-  cold.median = seconds;
-  return record;
+  return timed_case(machine("now", "CPU"), variant, 64, seconds, 1, 0);
 }
 
 std::string chosen(const std::vector<Record>& records) {
