@@ -164,14 +164,11 @@ void fused(Arguments a, int slots, Target target) {
       softmax_backward(
           a, d_lse,
           [&](int n) {
-            Sums all = {};
-            for (int w = 0; w < num_warps(); ++w) {
-              const float* of = sums_of(w, n);
-              all.score += of[2 * q];
-              all.gain += of[2 * q + 1];
-              all.square += of[kDots];
-            }
-            return all;
+            const auto all = [&](int i) {
+              return sum_over_warps<S::kMaxThreads / kWarpSize>(sums_of(0, n) + i,
+                                                                padded_sources * (kDots + 1));
+            };
+            return Sums{.score = all(2 * q), .gain = all(2 * q + 1), .square = all(kDots)};
           },
           coefficients + q * a.sources);
     }

@@ -38,8 +38,8 @@ void fused(Arguments<T> a, int rows, int groups) {
   constexpr int kSlots = kQueries == 1   ? 1
                          : kQueries <= 4 ? 4
                                          : 8;  // lanes for the queries of a row
-  constexpr int kScores = kMaxRows * kSlots;
-  ASSAY_SHARED(partial, [2][S::kMaxThreads / kWarpSize][kScores + kMaxRows], float);
+  constexpr int kScores = kMaxRows * kSlots, kWarps = S::kMaxThreads / kWarpSize;
+  ASSAY_SHARED(partial, [2][kWarps][kScores + kMaxRows], float);
 
   const Slice<T> slice = {a.dim, a.aligned};
   const int lane = lane_index();
@@ -121,12 +121,10 @@ void fused(Arguments<T> a, int rows, int groups) {
       if (lane < kScores) mine[lane] = dot_part;
       if (lane < kMaxRows) mine[kScores + lane] = square_part;
       sync_threads();
-      float dot = 0, square = 0;
       const int slot = lane % kScores, row = slot / kSlots;
-      for (int w = 0; w < num_warps(); ++w) {
-        dot += partial[buffer][w][slot];
-        square += partial[buffer][w][kScores + row];
-      }
+      const float* const sums = partial[buffer][0];
+      const float dot = sum_over_warps<kWarps>(sums + slot, kScores + kMaxRows);
+      const float square = sum_over_warps<kWarps>(sums + kScores + row, kScores + kMaxRows);
       buffer ^= 1;
 
       // Online softmax. A NaN score passes the maximum but makes its weight, hence `total` and

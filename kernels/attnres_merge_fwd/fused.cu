@@ -29,8 +29,8 @@ inline constexpr int kMinBlocks = kVectors <= 4 ? 8 / kVectors : 1;
 template <class T, int kVectors, bool kUpdates>
 ASSAY_KERNEL(kMaxThreads, kMinBlocks<kVectors>)
 void fused(Arguments<T> a) {
-  constexpr int kSize = kVectorSize<T>;
-  ASSAY_SHARED(partial, [2][kMaxThreads / kWarpSize][2], float);
+  constexpr int kSize = kVectorSize<T>, kWarps = kMaxThreads / kWarpSize;
+  ASSAY_SHARED(partial, [2][kWarps][2], float);
 
   const Slice<T> slice = {a.dim, a.aligned};
   int buffer = 0;
@@ -73,11 +73,8 @@ void fused(Arguments<T> a) {
     const float part = warp_sum<2>(warp_sum_each(sums));
     if (lane_index() < 2) partial[buffer][warp_index()][lane_index()] = part;
     sync_threads();
-    float dot = 0, square = 0;
-    for (int w = 0; w < num_warps(); ++w) {
-      dot += partial[buffer][w][0];
-      square += partial[buffer][w][1];
-    }
+    const float dot = sum_over_warps<kWarps>(&partial[buffer][0][0], 2);
+    const float square = sum_over_warps<kWarps>(&partial[buffer][0][1], 2);
 
     // β and LSE, H.
     const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);

@@ -21,6 +21,24 @@ ASSAY_DEVICE float block_sum(float value) {
   return warp_sum(lane_index() < num_warps() ? sums[lane_index()] : 0.0f);
 }
 
+// The sum of what each of the block's warps, at most kWarps, has left at `first` + w `pitch`, in
+// order. Eight loads are under way at once: a loop that ends with the last warp waits for each.
+template <int kWarps>
+ASSAY_DEVICE float sum_over_warps(const float* first, int pitch) {
+  constexpr int kAtOnce = kWarps < 8 ? kWarps : 8;
+  float sum = 0;
+  ASSAY_UNROLL
+  for (int w = 0; w < kWarps; w += kAtOnce) {
+    if (w >= num_warps()) break;
+    float parts[kAtOnce];
+    ASSAY_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) parts[i] = w + i < num_warps() ? first[(w + i) * pitch] : 0;
+    ASSAY_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) sum += parts[i];
+  }
+  return sum;
+}
+
 // Calls body(d, kCount) for the parts of [begin, end) that fall to this thread: 16-byte vectors of
 // T where rows are aligned (kCount = kVectorSize<T>), single elements elsewhere. `kCount` is an
 // integral constant.

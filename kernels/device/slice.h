@@ -35,6 +35,23 @@ struct Slice {
     return result;
   }
 
+  // Vector i of a row, element by element where rows are not aligned.
+  ASSAY_DEVICE Vector load_any(const T* row, int i) const {
+    if (aligned) return load(row, i);
+    const int d = first(i);
+    Vector result = {};
+    ASSAY_UNROLL
+    for (int j = 0; j < kSize; ++j) {
+      if (d + j >= dim) continue;
+      if constexpr (sizeof(T) == 4) {
+        result.words[j] = as_bits(row[d + j]);
+      } else {
+        result.words[j / 2] |= std::uint32_t{row[d + j].bits} << 16 * (j % 2);
+      }
+    }
+    return result;
+  }
+
   // Vector i of a row on its way to shared memory.
   ASSAY_DEVICE void fetch(Vector* to, const T* row, int i) const {
     const int d = first(i);
