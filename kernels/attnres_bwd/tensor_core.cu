@@ -26,11 +26,12 @@ namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core {
 
 using namespace attnres_bwd;
 
-// What determines registers: the hidden elements of a warp, the tiles of sources, and how many
-// warps there may be.
-template <int kBlocks_, int kTiles_, int kMaxWarps_>
+// What determines registers: the hidden elements of a warp, the tiles of sources, how many warps
+// there may be, and whether the dV that is added to is fetched ahead.
+template <int kBlocks_, int kTiles_, int kMaxWarps_, bool kFetchesGiven_>
 struct Shape {
   static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxWarps = kMaxWarps_;
+  static constexpr bool kFetchesGiven = kFetchesGiven_;
   static constexpr int kSlice = kBlocks * kTileDim;
 };
 
@@ -89,7 +90,8 @@ void gradients(Arguments a, int slots, float* x_parts) {
   const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;
   const int queries = a.queries, sources = a.sources, tokens = static_cast<int>(a.tokens);
   const int pitch = num_warps() * S::kSlice + kPad, begin = warp * S::kSlice;
-  const int rows = queries + sources;  // of a token: dO, then V
+  // Of a token: dO, V and, if that is fetched ahead, the dV that is added to.
+  const int rows = queries + (S::kFetchesGiven ? 2 : 1) * sources;
 
   // Shared memory: c in terms, a ring of rows, the warps' sums over D, coefficients, and the same
   // as operands.
@@ -103,7 +105,7 @@ void gradients(Arguments a, int slots, float* x_parts) {
 
   // While a token is worked on, the first rows of the next have been copied, as many as there are
   // slots for, and those of the one after follow as its rows become free.
-  const WarpSlice<T, S::kSlice> slice = {ring, slots, pitch, begin};
+  const WarpSlice<T, S::kSlice, S::kFetchesGiven> slice = {ring, slots, pitch, begin};
   const int ahead = slots - rows;
   slice.fetch(a, block_index(), 0, 0, rows);
   slice.fetch(a, block_index() + num_blocks(), rows, 0, ahead);
@@ -192,7 +194,17 @@ void gradients(Arguments a, int slots, float* x_parts) {
           const float own = element<T>(&v.words[i / 4][j][i / 2 % 2], i % 2);
           out[j][i / 4][i / 2 % 2][i % 2] -= radial[j] * own;
         }
-        if (a.accumulate) {
+        if constexpr (S::kFetchesGiven) {
+          const int n = min(8 * j + g, sources - 1);
+          const T* given = slice.row(first + queries + sources + n) + begin + 2 * t + b * kTileDim;
+          ASSAY_UNROLL
+          for (int i = 0; i < 4; ++i) {
+            float own[2];
+            load_elements(given + i * 8, own);
+            out[j][i / 2][i % 2][0] += own[0];
+            out[j][i / 2][i % 2][1] += own[1];
+          }
+        } else if (a.accumulate) {
           const int d = begin + b * kTileDim, n = min(8 * j + g, sources - 1);
           add_given(a.d_v.as<T>() + a.row(n, token) + d, a.dim - d, a.aligned, out[j]);
         }
@@ -230,19 +242,27 @@ namespace {
 // How a problem is cut.
 struct Config {
   int blocks, warps, slots;  // warps = 0: too many hidden elements
+  bool fetches_given;
   std::int64_t shared;
 };
 
 // Calls f(Shape) with the instantiation of the problem; the list is all there is.
-template <class F>
-auto with_shape(const Problem& p, int blocks, const F& f) {
-  const auto with_tiles = [&]<int kTiles>(Shape<1, kTiles, 1>) {
+template <class T, class F>
+auto with_shape(const Problem& p, const Config& c, const F& f) {
+  const auto with = [&]<int kTiles, bool kFetchesGiven>(Shape<1, kTiles, 1, kFetchesGiven>) {
     // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
-    if (blocks <= 4) return f(Shape<4, kTiles, 16>{});
-    if (blocks <= 6) return f(Shape<6, kTiles, 12>{});
-    return f(Shape<8, kTiles, 16>{});
+    if (c.blocks <= 4) return f(Shape<4, kTiles, 16, kFetchesGiven>{});
+    if (c.blocks <= 6) return f(Shape<6, kTiles, 12, kFetchesGiven>{});
+    return f(Shape<8, kTiles, 16, kFetchesGiven>{});
   };
-  return p.dim("N") <= kTileQueries ? with_tiles(Shape<1, 1, 1>{}) : with_tiles(Shape<1, 2, 1>{});
+  const auto with_tiles = [&]<bool kFetchesGiven>(Shape<1, 1, 1, kFetchesGiven>) {
+    return p.dim("N") <= kTileQueries ? with(Shape<1, 1, 1, kFetchesGiven>{})
+                                      : with(Shape<1, 2, 1, kFetchesGiven>{});
+  };
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (c.fetches_given) return with_tiles(Shape<1, 1, 1, true>{});
+  }
+  return with_tiles(Shape<1, 1, 1, false>{});
 }
 
 // shared: what it would take, at least.
@@ -253,13 +273,17 @@ Config choose(const Problem& p) {
   const std::int64_t slice = c.blocks * kTileDim, warps = ceil_div(dim, slice);
   if (warps > 16) return c;
   c.warps = static_cast<int>(warps);
-  const std::int64_t row = (warps * slice + kPad) * 2, rows = queries + sources;
+  const std::int64_t row = (warps * slice + kPad) * 2;
   const std::int64_t besides = kTerms * queries * row +
                                warps * round_up((2 * queries + 1) * round_up(sources, 2), 4) * 4 +
                                sources * kTileQueries * 4 + kTerms * kMatrixSize * 2;
-  // All of a token, and as much of the next as there is room for.
-  const std::int64_t slots =
-      std::clamp((max_shared_bytes() - besides) / row, rows, std::int64_t{2} * rows);
+  // All of a token, and as much of the next as there is room for. The dV that is added to waits in
+  // memory where it would not leave room for half of the next.
+  const std::int64_t room = (max_shared_bytes() - besides) / row;
+  std::int64_t rows = queries + 2 * sources;
+  c.fetches_given = p.flag("accumulate") && p.dtype_of("V") == DType::bf16 && 2 * room >= 3 * rows;
+  if (!c.fetches_given) rows = queries + sources;
+  const std::int64_t slots = std::clamp(room, rows, 2 * rows);
   c.slots = static_cast<int>(slots);
   c.shared = besides + slots * row;
   return c;
@@ -284,16 +308,18 @@ constexpr auto kKernel = gradients<T, S>;
 
 // Calls f(kernel); V is 16 bits wide.
 template <class F>
-auto with_kernel(const Problem& p, int blocks, const F& f) {
-  return with_shape(p, blocks, [&]<class S>(S) {
-    return p.dtype_of("V") == DType::bf16 ? f(kKernel<bf16, S>) : f(kKernel<f16, S>);
-  });
+auto with_kernel(const Problem& p, const Config& c, const F& f) {
+  const auto of = [&]<class T>(std::type_identity<T>) {
+    return with_shape<T>(p, c, [&]<class S>(S) { return f(kKernel<T, S>); });
+  };
+  return p.dtype_of("V") == DType::bf16 ? of(std::type_identity<bf16>{})
+                                        : of(std::type_identity<f16>{});
 }
 
 // Of the launch; each writes its part of X.
 std::int64_t blocks_of(const Problem& p) {
   const Config c = choose(p);
-  return with_kernel(p, c.blocks, [&](auto kernel) {
+  return with_kernel(p, c, [&](auto kernel) {
     allow_shared(kernel, c.shared);
     return std::min(p.dim("T"), resident_blocks(kernel, c.warps * kWarpSize, c.shared));
   });
@@ -304,7 +330,7 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
   const Config c = choose(p);
   const std::int64_t blocks = blocks_of(p);
   auto* const x_parts = static_cast<float*>(buffers.workspace);
-  return with_kernel(p, c.blocks, [&](auto kernel) -> Launch {
+  return with_kernel(p, c, [&](auto kernel) -> Launch {
     return [=](Stream stream) {
       launch(kernel,
              {.blocks = blocks,

@@ -45,8 +45,9 @@ ASSAY_DEVICE void fold_weights(const Arguments& a, bf16* folded, int pitch, int 
 ASSAY_DEVICE int wrap(int i, int count) { return i >= count ? i - count : i; }
 
 // The slice [begin, begin + kSlice) of the rows of a ring in shared memory: of a token, dO (Q
-// rows), then V (N). Rows are copied by as many lanes as have a vector in them.
-template <class T, int kSlice>
+// rows), V (N) and, if kFetchesGiven, the dV that is added to (N). Rows are copied by as many
+// lanes as have a vector in them.
+template <class T, int kSlice, bool kFetchesGiven>
 struct WarpSlice {
   static constexpr int kVectors = kSlice / 8, kAtOnce = kWarpSize / kVectors;
   static constexpr int kAhead = 4;  // rows that a lane reads before it writes them
@@ -66,10 +67,15 @@ struct WarpSlice {
                           int to) const {
     if (token < a.tokens) {
       const std::int64_t start = token * a.dim + column();
+      [[maybe_unused]] const int sources = a.sources;
       const int queries = a.queries;
       fetch_rows(a, a.d_o.as<T>() + start, from, min(to, queries), first + from);
-      from = max(from - queries, 0);
-      fetch_rows(a, a.v.as<T>() + start, from, to - queries, first + queries + from);
+      first += queries, from = max(from - queries, 0), to -= queries;
+      fetch_rows(a, a.v.as<T>() + start, from, kFetchesGiven ? min(to, sources) : to, first + from);
+      if constexpr (kFetchesGiven) {
+        first += sources, from = max(from - sources, 0), to -= sources;
+        fetch_rows(a, a.d_v.as<T>() + start, from, to, first + from);
+      }
     }
     commit_async();
   }
