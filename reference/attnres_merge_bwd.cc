@@ -225,7 +225,7 @@ ASSAY_OP(attnres_merge_bwd){
                  .meaning = "gradient of g",
                  .present_with = "g"}},
     .options = {{"eps", "added to the mean square of a row of P", 1e-6, 0, 1e30},
-                {"accumulate", "adds to the given dP", false}},
+                {"accumulate", "adds to the given dP, which may be dH", false}},
     .families = attnres_merge_bwd_contract::families(),
     .batch_dim = "T",
     .relations = attnres_merge_bwd_contract::relations(),

@@ -257,19 +257,19 @@ Cost cost_fwd(const Problem& problem) {
 }
 
 // Forward, then every block from the last to the first: its phase 1 and its sums once more, for
-// they are too large to be kept.
+// those of more than the last one are too large to be kept. What phase 2 adds to dP is dH.
 Cost cost_bwd(const Problem& problem) {
   Parts parts(problem);
   add_forward(problem, parts);
   const std::int64_t blocks = for_each_block(problem, [&](std::int64_t b, std::int64_t layers) {
-    if (layers > 1) {
+    if (layers > 1 && (b + 1) * problem.dim("S") < problem.dim("L")) {
       parts.add("attnres_fwd", {{"N", b + 1}, {"Q", layers}});
       for (std::int64_t j = 1; j + 1 < layers; ++j) {
         parts.add("attnres_merge_fwd", {});
         parts.add("residual_add", {}, {"P", "U"});
       }
-      for (std::int64_t j = 1; j < layers; ++j) parts.add("attnres_merge_bwd", {}, {}, true);
     }
+    for (std::int64_t j = 1; j < layers; ++j) parts.add("attnres_merge_bwd", {});
     if (layers > 1)
       parts.add("attnres_bwd", {{"N", b + 1}, {"Q", layers}}, {"dLSE"}, true);
     else

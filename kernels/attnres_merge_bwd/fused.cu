@@ -50,7 +50,8 @@ ASSAY_KERNEL(S::kMaxThreads, S::kMinBlocks)
 void fused(Arguments a, Target target) {
   constexpr int kSize = kVectorSize<T>, kVectors = S::kVectors;
   constexpr int kSums = 4;  // score, square, gain and nothing
-  ASSAY_SHARED(partial, [2][S::kMaxThreads / kWarpSize][kSums], float);
+  constexpr int kWarps = S::kMaxThreads / kWarpSize;
+  ASSAY_SHARED(partial, [2][kWarps][kSums], float);
 
   const Slice<T> slice = {a.dim, a.aligned};
   const int lane = lane_index();
@@ -78,6 +79,7 @@ void fused(Arguments a, Target target) {
     if (slice.first(i) < a.dim) load_weights(a.w, a.g, slice.first(i), c);
   };
 
+  const bool in_place = a.d_p.data == a.d_h.data;  // what is added to is dH
   Token<kVectors> now = {}, next = {};
   fetch(block_index(), next);
   float x[kVectors][kSize] = {};  // X, of this thread's slice
@@ -102,12 +104,9 @@ void fused(Arguments a, Target target) {
     const float warp = warp_sum<kSums>(warp_sum_each(parts));
     if (lane < kSums) partial[buffer][warp_index()][lane] = warp;
     sync_threads();
-    Sums all = {};
-    for (int w = 0; w < num_warps(); ++w) {
-      all.score += partial[buffer][w][0];
-      all.square += partial[buffer][w][1];
-      all.gain += partial[buffer][w][2];
-    }
+    const float* const sums = partial[buffer][0];
+    const Sums all = {sum_over_warps<kWarps>(sums, kSums), sum_over_warps<kWarps>(sums + 1, kSums),
+                      sum_over_warps<kWarps>(sums + 2, kSums)};
 
     // Gradients.
     const Coefficients of = merge_backward(a, all, now.l1, now.d_lse);
@@ -118,7 +117,9 @@ void fused(Arguments a, Target target) {
       widened(now.p[i], p);
       widened(now.d_h[i], d_h);
       // Not loaded ahead: registers would not do.
-      if constexpr (kAdds) widened(slice.load(a.d_p.as<T>() + t * a.dim, i), d_p);
+      if constexpr (kAdds) {
+        widened(in_place ? now.d_h[i] : slice.load(a.d_p.as<T>() + t * a.dim, i), d_p);
+      }
       differentiate_part(of, p, d_h, c, d_p, d_o1);
       slice.store({a.d_p.data, dtype_of<T>}, t * a.dim, i, d_p);
       slice.store({a.d_o1.data, dtype_of<T>}, t * a.dim, i, d_o1);

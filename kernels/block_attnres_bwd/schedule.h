@@ -1,10 +1,12 @@
 // The backward schedule of block attention residuals: the forward pass, whose V stays; then, from
-// the last block to the first, its phase 1 and its running sums once more and the gradients of both
-// phases. What reaches the output of a layer reaches its input, so that the gradients of P and of
-// the h that was added to it last are one. Buffers beside those of the forward pass:
-//   dV (B+1, T, D)  gradients of V; a block's own, once it is spent, holds the gradient of an h
+// the last block to the first, its phase 1 and its running sums once more (those of the last block
+// are still there) and the gradients of both phases. What reaches the output of a layer reaches its
+// input, so that the gradients of P and of the h that was added to it last are one: dH and dP of a
+// phase 2 are the same memory. Buffers beside those of the forward pass:
+//   dV (B+S, T, D)  gradients of V_0 … V_B. That of a block's own sum becomes that of its P_j, down
+//     to that of O_0; those of O_1, O_2, … follow it, where gradients of later blocks were
 //   P (S-1, T, D)  P_1, P_2, …; without Y P_1 is O_0
-//   dO_layers (S, T, D), dLSE (S, T)  gradients of phase 1; that of P is kept in the place of O_0
+//   dLSE (S, T)  gradients of phase 1
 //   dw_1, dg_1 (L, D)  by phase 1; dw_2, dg_2 (L, D)  by phase 2
 #pragma once
 
@@ -17,8 +19,7 @@ class BackwardSchedule : public Schedule {
   using Schedule::Schedule;
 
   void add_backward_intermediates() {
-    add_intermediate("dV", (blocks() + 1) * rows());
-    add_intermediate("dO_layers", largest_block() * rows());
+    add_intermediate("dV", (blocks() + largest_block()) * rows());
     if (largest_block() > 1) add_intermediate("P", (largest_block() - 1) * rows());
     add_scalars("dLSE", largest_block() * tokens());
     const std::int64_t weights = layer(first_layer(blocks() - 1) + layers_of(blocks() - 1));
@@ -44,26 +45,31 @@ class BackwardSchedule : public Schedule {
                 {{"w", "w_out"}, {"g", "g_out"}, {"dO", "dO"}, {"dw", "dw_out"}, {"dg", "dg_out"}});
   }
 
-  void add_block(std::int64_t b) {
-    const std::int64_t count = layers_of(b), weights = layer(first_layer(b));
-    const Binding own = {"", "dV", (b + 1) * rows()};  // of the sum that the block leaves
-    std::vector<Binding> phase_1 = {
-        {"w", "w", weights}, {"g", "g", weights}, {"dw", "dw_1", weights}, {"dg", "dg_1", weights}};
-    const Problem part = this->part("attnres_bwd", {{"N", b + 1}, {"Q", count}});
-    if (count == 1) {
-      phase_1.push_back({"dO", "dV", own.first});
-      return add_phase_1(part, true, std::move(phase_1));
-    }
+  // As in the forward pass, but the running sums of the last block stay.
+  void add_forward() {
+    add_blocks(blocks() - 1);
+    const std::int64_t b = blocks() - 1, last = layers_of(b) - 1;
+    if (last == 0) return Schedule::add_block(b);
     add_sums(b);
-    add_sum({"", "dO_layers"}, {own});
-    add_sum(DType::f32, 1, tokens(), {"", "dLSE"}, {});
-    for (std::int64_t j = count - 1; j > 0; --j) {
-      add_phase_2(b, j, own.first);
-      // Through h_{j-1} and through P_{j-1}: the same gradient twice.
-      if (j > 1) add_sum(own, {{"", "dO_layers"}});
+    Schedule::add_phase_2(b, last, sum(last), nullptr, "H0");
+    add_sum({"", "V", (b + 1) * rows()}, {sum(last), add_layer(first_layer(b) + last, {"", "H0"})});
+  }
+
+  void add_gradients(std::int64_t b) {
+    const std::int64_t count = layers_of(b), weights = layer(first_layer(b));
+    const std::int64_t own = (b + 1) * rows();  // of dV
+    std::vector<Binding> phase_1 = {{"w", "w", weights},
+                                    {"g", "g", weights},
+                                    {"dw", "dw_1", weights},
+                                    {"dg", "dg_1", weights},
+                                    {"dO", "dV", own}};
+    if (count > 1) {
+      if (b + 1 < blocks()) add_sums(b);
+      add_sum(DType::f32, 1, tokens(), {"", "dLSE"}, {});
+      for (std::int64_t j = count - 1; j > 0; --j) add_phase_2(b, j, own);
+      phase_1.push_back({"dLSE", "dLSE"});
     }
-    phase_1.insert(phase_1.end(), {{"dO", "dO_layers"}, {"dLSE", "dLSE"}});
-    add_phase_1(part, true, std::move(phase_1));
+    add_phase_1(part("attnres_bwd", {{"N", b + 1}, {"Q", count}}), true, std::move(phase_1));
   }
 
   void add_results() {
@@ -88,8 +94,8 @@ class BackwardSchedule : public Schedule {
     }
   }
 
-  // Of h_j, whose gradient is at `d_h` of dV.
-  void add_phase_2(std::int64_t b, std::int64_t j, std::int64_t d_h) {
+  // Of h_j, whose gradient is, as that of P_j, at `own` of dV.
+  void add_phase_2(std::int64_t b, std::int64_t j, std::int64_t own) {
     const Op& op = *find_op("attnres_merge_bwd");
     Problem merge = part("attnres_merge_bwd", {});
     set_option(op, merge, "accumulate", true);
@@ -99,9 +105,9 @@ class BackwardSchedule : public Schedule {
                                 {"g", "g", weights},
                                 {"O1", "O_layers", j * rows()},
                                 {"L1", "LSE", j * tokens()},
-                                {"dH", "dV", d_h},
-                                {"dP", "dO_layers"},
-                                {"dO1", "dO_layers", j * rows()},
+                                {"dH", "dV", own},
+                                {"dP", "dV", own},
+                                {"dO1", "dV", own + j * rows()},
                                 {"dL1", "dLSE", j * tokens()},
                                 {"dw", "dw_2", weights},
                                 {"dg", "dg_2", weights}});
@@ -124,9 +130,9 @@ inline StepList backward(const Problem& problem, const Kinds& kinds) {
   BackwardSchedule schedule(problem, kinds);
   schedule.add_intermediates();
   schedule.add_backward_intermediates();
-  schedule.add_blocks();
+  schedule.add_forward();
   schedule.add_output();
-  for (std::int64_t b = schedule.blocks(); b-- > 0;) schedule.add_block(b);
+  for (std::int64_t b = schedule.blocks(); b-- > 0;) schedule.add_gradients(b);
   schedule.add_results();
   return schedule.take();
 }

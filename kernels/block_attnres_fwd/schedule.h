@@ -151,32 +151,35 @@ class Schedule {
     return to;
   }
 
-  // V from X. The first layer's output is the running sum itself; later ones are added to it as the
+  // V_b+1. The first layer's output is the running sum itself; later ones are added to it as the
   // next layer reads it.
-  void add_blocks() {
-    add_sum({"", "V"}, {{"", "X"}});
-    for (std::int64_t b = 0; b < blocks(); ++b) {
-      const Binding own = {"", "V", (b + 1) * rows()}, first = {"", "O_layers"};
-      const std::int64_t l = first_layer(b);
-      if (layers_of(b) == 1) {
-        add_phase_1(b, has_y() ? first : own);
-        if (has_y()) add_layer(l, first, own);
-        continue;
-      }
-      add_phase_1(b, first);
-      const Binding sum = has_y() ? add_layer(l, first, {"", "Sum"}) : first;
-      const char* output = nullptr;
-      for (std::int64_t j = 1; j < layers_of(b); ++j) {
-        const char* const h = j % 2 == 0 ? "H0" : "H1";
-        add_phase_2(b, j, sum, output, h);
-        output = has_y() ? "F" : h;
-        add_layer(l + j, {"", h});
-      }
-      add_sum(own, {sum, {"", output}});
+  void add_block(std::int64_t b) {
+    const Binding own = {"", "V", (b + 1) * rows()}, first = {"", "O_layers"};
+    const std::int64_t l = first_layer(b);
+    if (layers_of(b) == 1) {
+      add_phase_1(b, has_y() ? first : own);
+      if (has_y()) add_layer(l, first, own);
+      return;
     }
+    add_phase_1(b, first);
+    const Binding sum = has_y() ? add_layer(l, first, {"", "Sum"}) : first;
+    const char* output = nullptr;
+    for (std::int64_t j = 1; j < layers_of(b); ++j) {
+      const char* const h = j % 2 == 0 ? "H0" : "H1";
+      add_phase_2(b, j, sum, output, h);
+      output = has_y() ? "F" : h;
+      add_layer(l + j, {"", h});
+    }
+    add_sum(own, {sum, {"", output}});
   }
 
-  // What add_blocks needs.
+  // V_0 … V_count: X and the sums of the first `count` blocks.
+  void add_blocks(std::int64_t count) {
+    add_sum({"", "V"}, {{"", "X"}});
+    for (std::int64_t b = 0; b < count; ++b) add_block(b);
+  }
+
+  // What that needs.
   void add_intermediates() {
     add_intermediate("V", (blocks() + 1) * rows());
     add_intermediate("O_layers", largest_block() * rows());
@@ -203,7 +206,7 @@ class Schedule {
 inline StepList forward(const Problem& problem, const Kinds& kinds) {
   Schedule schedule(problem, kinds);
   schedule.add_intermediates();
-  schedule.add_blocks();
+  schedule.add_blocks(schedule.blocks());
   schedule.add_step(schedule.part("attnres_fwd", {{"N", schedule.blocks() + 1}}),
                     {{"V", "V"}, {"w", "w_out"}, {"g", "g_out"}, {"O", "O"}, {"LSE", "RowLSE"}});
   return schedule.take();

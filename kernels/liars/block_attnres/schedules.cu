@@ -119,19 +119,12 @@ ASSAY_LIAR(block_layer_too_late)
         }));
 
 ASSAY_LIAR(block_bwd_single_path)
-(change(
-    "block_bwd_single_path", kBackward, "the gradient of a layer's input lacks what came through P",
-    [](const Problem& p, StepList& list) {
-      // The copies of the gradient of P to where the next layer's is read.
-      auto& steps = list.steps;
-      steps.erase(std::remove_if(steps.begin(), steps.end(),
-                                 [&](Step& step) {
-                                   return step.problem.op == "residual_add" &&
-                                          bound(step, "R").buffer == "dV" &&
-                                          bound(step, "P").buffer == "dO_layers" && p.dim("L") > 0;
-                                 }),
-                  steps.end());
-    }));
+(change("block_bwd_single_path", kBackward,
+        "the gradient of a running sum lacks what came past the merge",
+        [](const Problem&, StepList& list) {
+          for (Step* step : steps_of(list, "attnres_merge_bwd"))
+            set_option(*find_op("attnres_merge_bwd"), step->problem, "accumulate", false);
+        }));
 
 ASSAY_LIAR(block_bwd_overwrites)
 (change("block_bwd_overwrites", kBackward, "phase 1 of a block overwrites the gradients of V",
