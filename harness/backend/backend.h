@@ -98,6 +98,11 @@ class Device {
   // Synchronous.
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  // As upload, of what may be sent again: contents of that fingerprint.
+  virtual void upload_known(void* device, const void* host, std::int64_t bytes,
+                            const Fingerprint& /*print*/) {
+    upload(device, host, bytes);
+  }
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   // The same within the device, after what is in the stream; it may return before that is done.
   virtual void enqueue_copy(void* to, const void* from, std::int64_t bytes) {

@@ -16,6 +16,7 @@
 #include "harness/backend/cuda_timing.h"
 #include "harness/backend/cupti_activity.h"
 #include "harness/backend/cupti_counters.h"
+#include "harness/backend/kept_uploads.h"
 #include "harness/core/error.h"
 
 namespace assay {
@@ -35,6 +36,7 @@ class CudaDevice final : public Device {
     check(cudaMemGetInfo(&free, &total), "asking for the free device memory");
     const auto usable = static_cast<std::int64_t>(free) - (std::int64_t{3} << 30);
     info_.memory_bytes = std::max<std::int64_t>(0, std::min(info_.memory_bytes, usable));
+    kept_.emplace(*this, info_.memory_bytes / 8);
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -42,8 +44,15 @@ class CudaDevice final : public Device {
   void* allocate(std::int64_t bytes) override {
     use();
     void* memory = nullptr;
-    check(cudaMalloc(&memory, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1))),
-          "allocating " + std::to_string(bytes) + " bytes of device memory");
+    const auto allocate = [&] {
+      return cudaMalloc(&memory, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)));
+    };
+    cudaError_t status = allocate();
+    if (status == cudaErrorMemoryAllocation && kept_ && kept_->drop()) {
+      cudaGetLastError();
+      status = allocate();
+    }
+    check(status, "allocating " + std::to_string(bytes) + " bytes of device memory");
     return memory;
   }
   void release(void* memory) noexcept override { cudaFree(memory); }
@@ -53,6 +62,11 @@ class CudaDevice final : public Device {
   }
   void download(void* host, const void* device, std::int64_t bytes) override {
     transfer(host, device, bytes, cudaMemcpyDeviceToHost, "from");
+  }
+  void upload_known(void* device, const void* host, std::int64_t bytes,
+                    const Fingerprint& print) override {
+    if (bytes < CudaStaging::kWorthwhile) return upload(device, host, bytes);
+    kept_->upload(device, host, bytes, print);
   }
   void copy(void* to, const void* from, std::int64_t bytes) override {
     transfer(to, from, bytes, cudaMemcpyDeviceToDevice, "within");
@@ -137,6 +151,7 @@ class CudaDevice final : public Device {
   std::optional<CudaStaging> staging_;
   std::optional<DeviceMemory> fingerprint_sum_;
   std::optional<CudaPinned> fingerprint_;  // where it arrives
+  std::optional<KeptUploads> kept_;
 };
 
 Fingerprint CudaDevice::fingerprint(const void* memory, std::int64_t bytes) {

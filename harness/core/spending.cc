@@ -38,6 +38,8 @@ std::string_view name(Expense expense) {
       return "counters";
     case Expense::comparison:
       return "comparison";
+    case Expense::transfers:
+      return "transfers";
     case Expense::memory:
       return "memory";
     case Expense::rest:

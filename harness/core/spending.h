@@ -17,11 +17,12 @@ enum class Expense : std::uint8_t {
   timing,      // samples, warm-up included
   limits,      // measuring what the device can do
   counters,    // CUPTI's passes
-  comparison,  // outputs against intervals and other runs, downloads included
-  memory,      // allocating, filling and uploading device memory
+  comparison,  // outputs against intervals and other runs
+  transfers,   // of tensors between host and device
+  memory,      // allocating, filling and freeing memory
   rest         // the harness itself
 };
-inline constexpr std::size_t kExpenses = 9;
+inline constexpr std::size_t kExpenses = 10;
 
 std::string_view name(Expense expense);
 

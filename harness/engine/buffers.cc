@@ -158,11 +158,14 @@ void BufferSet::upload(const Inputs& inputs) {
       if (print && last != uploaded_.end() && last->second == *print &&
           fingerprint(to.spec) == *print)
         continue;
-      device_->upload(to.data, input.data, input.spec.bytes());
-      if (print)
+      const Spending sending(Expense::transfers);
+      if (print) {
+        device_->upload_known(to.data, input.data, input.spec.bytes(), *print);
         uploaded_[input.spec.name] = *print;
-      else
+      } else {
+        device_->upload(to.data, input.data, input.spec.bytes());
         uploaded_.erase(input.spec.name);
+      }
       continue;
     }
     const auto spread = std::find_if(spread_.begin(), spread_.end(), [&](const Spread& s) {
@@ -244,7 +247,7 @@ void BufferSet::poison(unsigned char byte) {
 }
 
 void BufferSet::download(const TensorView& host) const {
-  const Spending spending(Expense::comparison);
+  const Spending spending(Expense::transfers);
   const TensorView& from = buffers_[host.spec.name];
   if (from.spec.is_packed()) return device_->download(host.data, from.data, host.spec.bytes());
   const auto size = static_cast<std::int64_t>(size_of(host.spec.dtype));

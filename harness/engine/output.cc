@@ -38,7 +38,10 @@ void Output::take(const BufferSet& set) {
 void Output::take(Device& device, const void* packed) {
   const Spending spending(Expense::comparison);
   take_by([&] { return device.fingerprint(packed, spec_.bytes()); },
-          [&](const TensorView& host) { device.download(host.data, packed, spec_.bytes()); });
+          [&](const TensorView& host) {
+            const Spending fetching(Expense::transfers);
+            device.download(host.data, packed, spec_.bytes());
+          });
 }
 
 Outputs make_outputs(const Op& op, const Problem& problem) {
