@@ -19,7 +19,11 @@ namespace assay {
 namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(250);  // for a throttled device to recover
-constexpr int kTraced = 12;                              // launches, of which the first warms up
+// Launches under CUPTI: as many as take that long, within these limits. A quarter warms up: the
+// device has been idle, and the first milliseconds of a kernel that follows are up to a fifth
+// slower.
+constexpr double kTracedSeconds = 0.02;
+constexpr int kLeastTraced = 12, kMostTraced = 256;
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> words;
@@ -94,12 +98,14 @@ std::vector<std::string> trace(Rotation& rotation, Device& device, Record& recor
                                  [](const Measurement& m) { return m.cache == "cold"; });
   if (cold == record.measurements.end()) return {};
   const Spending spending(Expense::counters);
-  const KernelStage stage("launches under CUPTI", kTraced);
+  const int launches = static_cast<int>(
+      std::clamp<double>(kTracedSeconds / std::max(cold->median, 1e-9), kLeastTraced, kMostTraced));
+  const KernelStage stage("launches under CUPTI", launches);
   std::string why_not;
-  std::vector<TracedLaunch> traced = device.trace(rotation.next(kTraced), why_not);
+  std::vector<TracedLaunch> traced = device.trace(rotation.next(launches), why_not);
   note(record, why_not);
   if (traced.size() < 2) return {};
-  traced.erase(traced.begin());
+  traced.erase(traced.begin(), traced.begin() + static_cast<std::ptrdiff_t>(traced.size() + 3) / 4);
   add_trace(traced, *cold);
   std::vector<std::string> names;
   for (const TracedKernel& kernel : traced.back().kernels)
