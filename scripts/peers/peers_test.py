@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import struct
 import sys
 import tempfile
 import unittest
@@ -14,7 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import declared
 import record
 from assay import Assay, AssayError
+from hashing import fnv1a
 from problem import Problem, problem_of
+from samples import SampleWriter
 from sampling import SamplingRule, next_batch, quantile, rotation_sets, take_samples
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -132,6 +135,38 @@ class Records(unittest.TestCase):
         judged = {"status": "failed", "reason": "O[q=0]", "checks": [bad, {"kind": "bias", "status": "passed"}]}
         record.add_timed_checks(made, judged)
         self.assertEqual(made, {"status": "failed", "reason": "O[q=0]", "checks": [bad]})
+
+
+class Samples(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.results = pathlib.Path(folder.name) / "peers.jsonl"
+        self.file = pathlib.Path(folder.name) / "peers.samples"
+
+    def test_blocks_are_those_of_the_harness(self) -> None:
+        folder = ROOT / "reports" / "results" / "nvidia-h100-80gb-hbm3"
+        theirs = (folder / "auto.samples").read_bytes()
+        lines = map(json.loads, (folder / "auto.jsonl").read_text(encoding="utf-8").splitlines())
+        measured = next(m for line in lines for m in line.get("measurements", []) if "samples_at" in m)
+        at = measured["samples_at"]
+        block = theirs[at["offset"] : at["offset"] + 12 * at["count"]]
+        self.assertEqual(f"{fnv1a(block):016x}", at["checksum"])
+        ours = SampleWriter(self.results).write([second for second, _, _ in struct.iter_unpack("<ffI", block)])
+        self.assertEqual((ours["offset"], ours["count"]), (16, at["count"]))
+        written = self.file.read_bytes()
+        self.assertEqual(written[:16], theirs[:16])
+        self.assertEqual(written[16::12], block[::12])
+        self.assertEqual(f"{fnv1a(written[16:]):016x}", ours["checksum"])
+
+    def test_a_file_goes_on_only_beside_its_records(self) -> None:
+        SampleWriter(self.results).write([1.0])
+        self.assertEqual(SampleWriter(self.results).write([2.0])["offset"], 16)
+        self.results.write_text("{}\n", encoding="utf-8")
+        self.assertEqual(SampleWriter(self.results).write([3.0])["offset"], 28)
+        self.file.write_bytes(b"something else, which stays")
+        with self.assertRaises(OSError):
+            SampleWriter(self.results)
 
 
 class Program(unittest.TestCase):

@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from hashing import fnv1a
 from problem import Problem
 from sampling import quantile
 
@@ -15,10 +16,8 @@ Json = dict[str, Any]
 
 def environment_id(facts: dict[str, str]) -> str:
     """The hash of harness/core/record.cc: FNV-1a over schema, keys and values, each ended by a byte 0xff."""
-    value = 0xCBF29CE484222325
-    for text in [str(SCHEMA), *(part for fact in facts.items() for part in fact)]:
-        for byte in text.encode("utf-8") + b"\xff":
-            value = ((value ^ byte) * 0x100000001B3) % 2**64
+    texts = [str(SCHEMA), *(part for fact in facts.items() for part in fact)]
+    value = fnv1a(b"".join(text.encode("utf-8") + b"\xff" for text in texts))
     return f"{value:016x}"
 
 

@@ -29,6 +29,7 @@ from adapters.adapter import Adapter
 from assay import Assay, AssayError
 from facts import describe
 from problem import Problem
+from samples import SampleWriter
 from sampling import SamplingRule
 from tensors import Tensors, read_inputs, write_outputs
 from timing import cache_bytes, measure_cold
@@ -85,8 +86,9 @@ class Exports:
 
 
 class Bench:
-    def __init__(self, assay: Assay, options: argparse.Namespace) -> None:
+    def __init__(self, assay: Assay, samples: SampleWriter, options: argparse.Namespace) -> None:
         self.assay = assay
+        self.samples = samples
         self.options = options
         self.device = torch.device(options.device)
         self.rule = SamplingRule(min_samples=options.samples, min_seconds=options.min_time)
@@ -128,7 +130,8 @@ class Bench:
         set_bytes = sum(tensor.bytes() for tensor in problem.tensors)
         cache = problem.device.cache_bytes if problem.device else cache_bytes(self.device)
         clock, samples, sets, outputs = measure_cold(bind, inputs, set_bytes, cache, self.device, self.rule)
-        return records.measurement(problem, clock, samples, sets), outputs
+        measured = records.measurement(problem, clock, samples, sets)
+        return measured | {"samples_at": self.samples.write(samples)}, outputs
 
     def _judge(
         self, problem: Problem, folders: list[pathlib.Path], peer: str, numerics: str, check: str = "interval"
@@ -177,10 +180,10 @@ def line_of(result: records.Json) -> str:
 
 def sweep(options: argparse.Namespace, assay: Assay) -> int:
     peers = chosen_peers(options)
-    bench = Bench(assay, options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    bench = Bench(assay, SampleWriter(options.out), options)
     environment = records.environment(describe(bench.device))
     problems = assay.problems(options.what)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     records.append(options.out, environment)
     good = True
     for text in problems:
