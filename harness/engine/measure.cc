@@ -19,9 +19,8 @@ namespace assay {
 namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(250);  // for a throttled device to recover
-// Launches under CUPTI: as many as take that long, within these limits. A quarter warms up: the
-// device has been idle, and the first milliseconds of a kernel that follows are up to a fifth
-// slower.
+// Launches under CUPTI: as many as take that long, within these limits. A quarter warms up: of a
+// dozen after a pause the median was now and then a fifth above the timed ones.
 constexpr double kTracedSeconds = 0.02;
 constexpr int kLeastTraced = 12, kMostTraced = 256;
 
