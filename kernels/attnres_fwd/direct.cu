@@ -61,9 +61,10 @@ void direct(Arguments<T> a) {
           v[r][i] = r < present ? slice.load_any(a.row(first + r, t), i) : Vector{};
         }
       }
-      // After the rows have been asked for.
+      // After the rows have been asked for. Rows that are not aligned take two vectors a thread.
       if (first == 0) {
-        fold_weights(a, slice, q, 1, weights, dyn_shared<Vector>() + thread_index(), num_threads());
+        Vector* const scratch = a.aligned ? nullptr : dyn_shared<Vector>() + thread_index();
+        fold_weights(a, slice, q, 1, weights, scratch, num_threads());
       }
 
       ASSAY_UNROLL
@@ -196,7 +197,6 @@ template <class T>
 Launch prepare(const Problem& p, const Buffers& buffers) {
   const Arguments<T> a = arguments<T>(p, buffers);
   const Config c = *choose(p);
-  // Folding weights of rows that are not aligned takes two vectors a thread.
   const std::int64_t shared = a.aligned ? 0 : std::int64_t{2} * c.threads * sizeof(Vector);
   constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;  // the kernel loops over the rest
   const std::int64_t blocks = a.queries * std::min(a.tokens, kMostBlocks / a.queries);
