@@ -114,9 +114,9 @@ TEST_CASE("block_attnres: the least traffic is that of the parts") {
 }
 
 TEST_CASE("block_attnres: the least traffic of the gradients is that of the parts") {
-  // Beside the forward pass (above) without its output, 19: phase 1 of the first block once more 3; a merge's P, O1, dH, dP
-  // and dO1 5, of each block; phase 1 of one source and two queries, added to dV 5, of two 8; the
-  // output 7.
+  // Beside the forward pass (above) without its output, 19: phase 1 of the first block once more 3;
+  // a merge's P, O1, dH, dP and dO1 5, of each block; phase 1 of one source and two queries, added
+  // to dV 5, of two 8; the output 7.
   const Problem problem = parse_problem("block_attnres_bwd dtype=bf16 L=4 S=2 T=4096 D=1024");
   const Cost cost = find_op("block_attnres_bwd")->cost(problem);
   const double units = (cost.bytes_read + cost.bytes_written) / (2.0 * 4096 * 1024);
