@@ -30,14 +30,15 @@ void KeptUploads::keep(const void* from, std::int64_t bytes, const Fingerprint& 
     held_ -= kept_.back().memory.bytes();
     kept_.pop_back();
   }
+  DeviceMemory memory;
   try {
-    DeviceMemory memory(*device_, bytes);
-    device_->copy(memory.data(), from, bytes);
-    kept_.push_front({print, std::move(memory)});
-    held_ += bytes;
+    memory = DeviceMemory(*device_, bytes);
   } catch (const EnvironmentError&) {
-    // No room: it will be sent again.
+    return;  // no room: it will be sent again
   }
+  device_->copy(memory.data(), from, bytes);
+  kept_.push_front({print, std::move(memory)});
+  held_ += bytes;
 }
 
 bool KeptUploads::drop() {
