@@ -1,6 +1,6 @@
 // KeptUploads sends tensors to a device and keeps what it sent there: the variants of a problem run
-// one after the other on the same inputs, and a copy in device memory takes a hundredth of the time
-// that host memory takes.
+// one after the other on the same inputs, and device memory is far faster than the way from the
+// host.
 #pragma once
 
 #include <cstdint>

@@ -88,8 +88,7 @@ void direct(Arguments<T> a) {
       }
       sync_threads();
 
-      // Every warp has all scores: lane i that of row i % 8 of group i / 8, where there is
-      // one. A
+      // Every warp has all scores: lane i that of row i % 8 of group i / 8, where there is one. A
       // NaN passes the maximum but makes its weight, hence the total, NaN for good.
       float all = 0;
       const int column = lane % S::kLanes, row = column / kSums * kGroup + column % kSums;
@@ -172,8 +171,8 @@ std::vector<Configuration> configurations(const Problem& p) {
   return all;
 }
 
-// Nothing: rows are too wide for the registers of a block. With few tokens the more threads the
-// better, with many the fewer; then as few chunks as possible, then as few registers.
+// Nothing: rows are too wide for the registers of a block. As few chunks as possible; then, with
+// few tokens, many threads, with many tokens few; then few registers.
 std::optional<Config> choose(const Problem& p) {
   constexpr std::int64_t kFew = 528;  // columns: four for each multiprocessor of an H100
   const int preferred = p.dim("Q") * p.dim("T") <= kFew ? 1 : 2;
