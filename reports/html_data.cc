@@ -96,7 +96,9 @@ std::string measurement_data(const std::vector<Record>& records) {
   Dictionary caches;
   Dictionary clocks;
   std::string of;
-  std::string numbers[8];
+  constexpr const char* kNames[] = {"median", "p05",   "p95", "bytes",  "flops",
+                                    "limit",  "share", "fma", "matrix", "samples"};
+  std::string numbers[std::size(kNames)];
   for (std::size_t i = 0; i < records.size(); ++i) {
     for (const Measurement& m : records[i].measurements) {
       caches.append(m.cache);
@@ -109,15 +111,19 @@ std::string measurement_data(const std::vector<Record>& records) {
                                m.bytes_read + m.bytes_written,
                                m.flops,
                                m.limit,
+                               m.fraction_of_limit(),
+                               m.fma_limit,
+                               m.matrix_limit,
                                static_cast<double>(m.samples)};
+      static_assert(std::size(values) == std::size(kNames));
       for (std::size_t k = 0; k < std::size(values); ++k) numbers[k] += comma + number(values[k]);
     }
   }
-  return fmt::format(
-      R"({{"record":[{}],"cache":{{{}}},"clock":{{{}}},"median":[{}],"p05":[{}],"p95":[{}],)"
-      R"("bytes":[{}],"flops":[{}],"limit":[{}],"samples":[{}],"share":[{}]}})",
-      of, caches.fields(), clocks.fields(), numbers[0], numbers[1], numbers[2], numbers[3],
-      numbers[4], numbers[5], numbers[6], numbers[7]);
+  std::string data = fmt::format(R"({{"record":[{}],"cache":{{{}}},"clock":{{{}}})", of,
+                                 caches.fields(), clocks.fields());
+  for (std::size_t k = 0; k < std::size(kNames); ++k)
+    data += fmt::format(R"(,"{}":[{}])", kNames[k], numbers[k]);
+  return data + "}";
 }
 
 // Of each measurement, in the order of measurement_data.

@@ -81,7 +81,7 @@ class HtmlTest(unittest.TestCase):
         many = list(varied(lines, RECORDS))
         for case in many[1:]:
             for m in case["measurements"]:
-                m["samples_at"] = block
+                m.update(samples_at=block, fma_flops_per_s=6e13, matrix_flops_per_s=7e14)
         write(root / "many.jsonl", many)
         cls.many, cls.cases = report(root / "many.jsonl"), many[1:]
         bad = next(line for line in many if line.get("status") == "failed")
@@ -251,6 +251,30 @@ class HtmlTest(unittest.TestCase):
                 self.browser.wait_for('document.getElementById("case").open')
                 self.assertIn(self.js('document.querySelector("#case .repro code").textContent'), shown)
                 self.js('document.getElementById("case").close()')
+
+    def test_roofs(self):
+        words = 'Chart.getChart("roofline").data.datasets.map((set) => set.words ?? "").filter((text) => text)'
+        self.browser.open(self.plain)  # of a time before arithmetic was measured
+        self.see("roofline")
+        self.assertEqual([text.split(":")[0] for text in self.js(words)], ["memory"])
+        self.browser.open(self.many)
+        self.see("roofline")
+        shown = self.js(words)
+        self.assertIn("fp32 multiply-adds: 60.0 TFLOP/s", shown)
+        self.assertIn("matrix units: 700 TFLOP/s", shown)
+        # A flat roof begins where the memory's slope meets it.
+        self.assertTrue(self.js("""(() => { const sets = Chart.getChart("roofline").data.datasets;
+            const {x, y} = sets.find((set) => set.words?.startsWith("memory")).data[1];
+            const flat = sets.find((set) => set.words?.startsWith("matrix")).data[0];
+            return Math.abs(x / flat.x - 1) < 1e-9 && Math.abs(y / flat.y - 1) < 1e-9; })()"""))
+
+    def test_shares_of_the_limit(self):
+        self.browser.open(self.plain)
+        shares = self.js("times.map((time) => [time.share, text('fraction_of_limit', time.row), time.cache])")
+        cold = [(share, shown) for share, shown, cache in shares if cache == "cold"]
+        self.assertGreater(len(cold), 0)
+        for share, shown in cold:
+            self.assertEqual(f"{100 * share:.0f} %", shown)
 
     def test_on_a_phone_nothing_is_wider_than_the_screen(self):
         self.browser.size(390, 844, scale=2, mobile=True)

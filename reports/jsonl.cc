@@ -133,6 +133,8 @@ Json to_object(const Measurement& m) {
   const auto add = [&](const char* key, double value) {
     if (value != 0) json[key] = number(value);
   };
+  add("fma_flops_per_s", m.fma_limit);
+  add("matrix_flops_per_s", m.matrix_limit);
   add("low_s", m.low);
   add("high_s", m.high);
   add("noise", m.noise);
@@ -169,6 +171,8 @@ Measurement to_measurement(const Json& json) {
   const auto get = [&](const char* key, double& value) {
     if (const auto found = json.find(key); found != json.end()) value = to_double(*found);
   };
+  get("fma_flops_per_s", m.fma_limit);
+  get("matrix_flops_per_s", m.matrix_limit);
   get("low_s", m.low);
   get("high_s", m.high);
   get("noise", m.noise);

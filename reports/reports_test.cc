@@ -167,6 +167,8 @@ TEST_CASE("what was measured beside the cold time has columns where there is any
   cold.stopped = "precise";
   cold.offset = 2.3e-6;
   cold.floor = 200e-6;
+  cold.fma_limit = 6e13;
+  cold.matrix_limit = 7e14;
   cold.sm_mhz = 1980;
   cold.throttled = 3;
   cold.repeated = 4;
@@ -213,6 +215,8 @@ TEST_CASE("what was measured beside the cold time has columns where there is any
   REQUIRE(back.measurements.size() == 2);
   CHECK(back.measurements[0].kernels.at(0).count == 2);
   CHECK(back.measurements[0].floor == 200e-6);
+  CHECK(back.measurements[0].fma_limit == 6e13);
+  CHECK(back.measurements[0].matrix_limit == 7e14);
   CHECK(back.measurements[0].net() == 237e-6 - 2.3e-6);
   CHECK(back.counters.at(1).values.at(1).second == 41);
   CHECK(back.notes == record.notes);

@@ -70,6 +70,10 @@ struct Mix {
 // of those that are equally near.
 Mix nearest_mix(double bytes_read, double bytes_written);
 
+// What a device computes with: multiply-adds of fp32 numbers, or products of matrices of 16-bit
+// numbers with sums in fp32.
+enum class Arithmetic : std::uint8_t { fma_f32, matrix_bf16, matrix_f16 };
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -175,6 +179,11 @@ class Device {
   // with this mix of arrays in memory (not cache). Measured at each call.
   virtual double measure_bandwidth(Mix mix) = 0;
 
+  // Operations per second (a multiplication and an addition are two) that the best of several
+  // kernels reaches on this device, now, with all operands at hand. Measured at each call; 0: it
+  // has no such units.
+  virtual double measure_arithmetic(Arithmetic /*arithmetic*/) { return 0; }
+
  private:
   std::string lost_;
 };
@@ -221,6 +230,10 @@ class Platform {
   virtual std::vector<DeviceInfo> devices() = 0;
   virtual std::string why_none() = 0;
   virtual std::unique_ptr<Device> open(int index) = 0;
+
+  // Throws UsageError for the first of these counters that device `index` does not have, without
+  // creating a context; does nothing where that cannot be known.
+  virtual void require_counters(int /*index*/, const std::vector<std::string>& /*names*/) {}
 };
 
 struct RegisterPlatform {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/backend/cpu_arithmetic.h"
 #include "harness/backend/cpu_bandwidth.h"
 #include "harness/backend/cpu_memory.h"
 #include "harness/core/error.h"
@@ -98,6 +99,9 @@ class CpuDevice final : public Device {
   std::string clock() const override { return "steady_clock"; }
 
   double measure_bandwidth(Mix mix) override { return cpu::measure_bandwidth(mix); }
+  double measure_arithmetic(Arithmetic arithmetic) override {
+    return arithmetic == Arithmetic::fma_f32 ? cpu::measure_fma() : 0;
+  }
 
  private:
   DeviceInfo info_ = describe();

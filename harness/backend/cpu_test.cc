@@ -6,6 +6,7 @@
 #include "harness/backend/backend.h"
 #include "harness/backend/cpu_bandwidth.h"
 #include "harness/core/error.h"
+#include "harness/core/parallel.h"
 #include "harness/testing.h"
 
 namespace assay {
@@ -78,6 +79,15 @@ TEST_CASE("the mix of arrays nearest to a ratio of bytes", "[cpu]") {
   CHECK(nearest_mix(9.0001e6, 1e6) == Mix{9, 1});
   CHECK(nearest_mix(1000, 1) == Mix{1, 0});
   CHECK(nearest_mix(0, 0) == Mix{1, 0});
+}
+
+TEST_CASE("arithmetic is plausible, and there are no matrix units", "[cpu]") {
+  const auto device = open_cpu();
+  const double rate = device->measure_arithmetic(Arithmetic::fma_f32);
+  // A lane at 100 MHz at least; two units of the widest vectors at 10 GHz at most.
+  CHECK(rate > 2e8 * num_threads());
+  CHECK(rate < 2 * 2 * 16 * 1e10 * num_threads());
+  CHECK(device->measure_arithmetic(Arithmetic::matrix_bf16) == 0);
 }
 
 TEST_CASE("bandwidth is plausible", "[cpu]") {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "harness/backend/backend.h"
+#include "harness/backend/cuda_arithmetic.h"
 #include "harness/backend/cuda_fence.h"
 #include "harness/backend/cuda_fingerprint.h"
 #include "harness/backend/cuda_handles.h"
@@ -123,6 +124,7 @@ class CudaDevice final : public Device {
   }
   Launch record(const std::vector<const Launch*>& launches) override;
   double measure_bandwidth(Mix mix) override;
+  double measure_arithmetic(Arithmetic arithmetic) override;
   std::vector<TracedLaunch> trace(const std::vector<TimedLaunch>& launches,
                                   std::string& why_not) override;
   std::vector<CountedKernel> count(const std::vector<TimedLaunch>& launches,
@@ -130,6 +132,7 @@ class CudaDevice final : public Device {
                                    std::string& why_not) override;
 
  private:
+  double median_time(const Launch& launch);  // seconds, of a few
   void use() const { check(cudaSetDevice(info_.index), "selecting the CUDA device"); }
   void wait(const std::string& what) { check(cudaStreamSynchronize(stream_->get()), what); }
   void transfer(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind,
@@ -217,6 +220,16 @@ std::vector<CountedKernel> CudaDevice::count(const std::vector<TimedLaunch>& lau
   return cupti_count(info_.index, launches, stream(), names, why_not);
 }
 
+double CudaDevice::median_time(const Launch& launch) {
+  constexpr int kSamples = 9;
+  std::vector<double> seconds;
+  for (const Sample& sample : time(std::vector<TimedLaunch>(kSamples + 1, {&launch})))
+    seconds.push_back(sample.seconds);
+  seconds.erase(seconds.begin());  // the first one warms up
+  std::nth_element(seconds.begin(), seconds.begin() + kSamples / 2, seconds.end());
+  return seconds[kSamples / 2];
+}
+
 double CudaDevice::measure_bandwidth(Mix mix) {
   // Far beyond L2, and long enough that the 2 µs which a pair of events adds do not show. Less
   // where cases fill the memory.
@@ -233,7 +246,6 @@ double CudaDevice::measure_bandwidth(Mix mix) {
   const DeviceMemory out(*this, std::max<std::int64_t>(1, mix.writes * length) * kVector);
   fill(in.data(), 0, in.bytes());
 
-  constexpr int kSamples = 9;
   const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount, info_.index);
   double best = 0;
   for (const int unroll : {1, 2, 4}) {
@@ -244,13 +256,35 @@ double CudaDevice::measure_bandwidth(Mix mix) {
                       static_cast<std::size_t>(length), static_cast<cudaStream_t>(stream.handle));
         check(cudaGetLastError(), "launching a streaming kernel");
       };
-      std::vector<double> seconds;
-      for (const Sample& sample : time(std::vector<TimedLaunch>(kSamples + 1, {&launch})))
-        seconds.push_back(sample.seconds);
-      seconds.erase(seconds.begin());  // the first one warms up
-      std::nth_element(seconds.begin(), seconds.begin() + kSamples / 2, seconds.end());
-      best = std::max(best, static_cast<double>(arrays * length * kVector) / seconds[kSamples / 2]);
+      best = std::max(best, static_cast<double>(arrays * length * kVector) / median_time(launch));
     }
+  }
+  return best;
+}
+
+double CudaDevice::measure_arithmetic(Arithmetic arithmetic) {
+  using enum ArithmeticKernel;
+  use();
+  const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount, info_.index);
+  const DeviceMemory ran(*this, 2 * sizeof(double));
+  double best = 0;
+  for (const ArithmeticKernel kernel : arithmetic == Arithmetic::fma_f32
+                                           ? std::vector{fma}
+                                           : std::vector{warp_matrix, warpgroup_matrix}) {
+    int rounds = 64;
+    const Launch launch = [&](Stream stream) {
+      launch_arithmetic(kernel, arithmetic, multiprocessors, rounds,
+                        static_cast<double*>(ran.data()), static_cast<cudaStream_t>(stream.handle));
+      check(cudaGetLastError(), "launching a kernel that only computes");
+    };
+    fill(ran.data(), 0, ran.bytes());
+    // Long enough that what events add does not show.
+    constexpr double kSeconds = 1e-3;
+    while (median_time(launch) < kSeconds && rounds < 1 << 20) rounds *= 2;
+    double operations = 0;
+    const double seconds = median_time(launch);
+    download(&operations, ran.data(), sizeof operations);
+    best = std::max(best, operations / seconds);
   }
   return best;
 }
@@ -289,6 +323,10 @@ class CudaPlatform final : public Platform {
                        std::to_string(count));
     }
     return std::make_unique<CudaDevice>(index);
+  }
+
+  void require_counters(int index, const std::vector<std::string>& names) override {
+    cupti_require(index, names);
   }
 
  private:

@@ -46,6 +46,18 @@ TEST_CASE("fingerprints of device memory are those of the host", "[cuda]") {
   }
 }
 
+TEST_CASE("matrix units multiply faster than fp32 ones", "[cuda]") {
+  const auto device = open_cuda();
+  if (!device) ASSAY_SKIP("no CUDA device");
+  const double fma = device->measure_arithmetic(Arithmetic::fma_f32);
+  CHECK(fma > 1e12);
+  for (const Arithmetic matrix : {Arithmetic::matrix_bf16, Arithmetic::matrix_f16}) {
+    const double rate = device->measure_arithmetic(matrix);
+    CHECK(rate > 2 * fma);
+    CHECK(rate < 1e17);
+  }
+}
+
 TEST_CASE("the clock of the multiprocessors is read around each sample", "[cuda]") {
   const auto device = open_cuda();
   if (!device) ASSAY_SKIP("no CUDA device");

@@ -233,6 +233,17 @@ std::vector<Names> cupti_groups(const std::string& chip, const Names& names) {
   return groups;
 }
 
+void cupti_require(int device, const Names& names) {
+  if (!CuptiLibrary::get().is_there()) return;
+  std::string chip;
+  try {
+    chip = chip_of(device);
+  } catch (const EnvironmentError&) {
+    return;  // counting will say why
+  }
+  for (const std::string& name : names) Host(chip).configure({name});
+}
+
 std::vector<CountedKernel> cupti_count(int device, const std::vector<TimedLaunch>& launches,
                                        Stream stream, const Names& names, std::string& why_not) {
   if (!CuptiLibrary::get().is_there()) {
@@ -286,6 +297,8 @@ std::vector<CountedKernel> cupti_count(int, const std::vector<TimedLaunch>&, Str
   why_not = "counters: this program was built without CUPTI's headers (package cuda-cupti-dev)";
   return {};
 }
+
+void cupti_require(int, const std::vector<std::string>&) {}
 
 std::vector<std::vector<std::string> > cupti_groups(const std::string&,
                                                     const std::vector<std::string>&) {

@@ -78,6 +78,19 @@ TEST_CASE("asking for cuda without a device is a usage error that says why") {
   CHECK(assay("selftest twins --backend cuda").code == 2);
 }
 
+TEST_CASE("a counter that the GPU does not have is a usage error, before anything is written") {
+  Platform* cuda = find_platform(Backend::cuda);
+  if (!cuda || cuda->devices().empty()) ASSAY_SKIP("no CUDA device");
+  const Folder folder;
+  const std::filesystem::path out = folder / "results.jsonl";
+  const Outcome outcome = assay("run 'attnres_fwd N=3 T=2 D=8' --backend cuda --counters " +
+                                std::string("dram__poems.sum --out ") + out.string());
+  if (contains(outcome.text, "CUPTI is not installed")) ASSAY_SKIP("CUPTI is not installed");
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.text, "no counter `dram__poems.sum`"));
+  CHECK_FALSE(std::filesystem::exists(out));
+}
+
 TEST_CASE("a sweep appends records that report can read") {
   const Folder folder;
   const std::string out = (folder / "results.jsonl").string();

@@ -92,6 +92,9 @@ Counts sweep(const RunArguments& arguments, const Selection& selection,
              std::vector<Record>* records) {
   const std::vector<Problem> problems = all_problems(arguments.what);
   const Plan plan = make_plan(problems, selection);
+  // Throw for what is none, before anything is written.
+  split_caches(arguments.measure.caches);
+  split_counters(arguments.measure.counters, plan.devices);
   const std::unique_ptr<JsonlWriter> file =
       arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);
 
@@ -107,7 +110,6 @@ Counts sweep(const RunArguments& arguments, const Selection& selection,
   options.verify.dump = arguments.dump;
   options.fences = !arguments.in_process;
   options.verify_only = arguments.verify_only;
-  split_caches(arguments.measure.caches);  // throws for what is none
   options.measure = arguments.measure;
   options.limits_again = arguments.limits_again;
   options.verify.execution.schedule = arguments.schedule;

@@ -120,6 +120,9 @@ struct Measurement {
   double median = 0, p05 = 0, p95 = 0;                  // seconds
   double bytes_read = 0, bytes_written = 0, flops = 0;  // least possible, from the op's cost model
   double limit = 0;  // bytes/s that this device was measured to reach at this read:write mix
+  // Operations/s that the device was measured to reach with operands at hand: fp32 multiply-adds,
+  // and matrix products of the problem's dtype with fp32 sums. 0: not known, or no such units.
+  double fma_limit = 0, matrix_limit = 0;
   std::int64_t buffer_sets = 0;  // rotated so that no sample finds its inputs in the cache
   // In the order in which they were taken: at hand while the case is new, later in a block of a
   // file.

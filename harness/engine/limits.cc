@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include "harness/core/black_box.h"
 #include "harness/core/spending.h"
@@ -18,6 +20,11 @@ namespace assay {
 namespace {
 
 constexpr Mix kUsual[] = {{1, 0}, {9, 1}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {0, 1}};
+
+constexpr std::pair<Arithmetic, std::string_view> kArithmetics[] = {
+    {Arithmetic::fma_f32, "fma_f32"},
+    {Arithmetic::matrix_bf16, "matrix_bf16"},
+    {Arithmetic::matrix_f16, "matrix_f16"}};
 
 std::string describe(const DeviceInfo& info) {
   std::string text = info.name;
@@ -89,14 +96,23 @@ double Limits::measure(const std::string& key, const std::function<double()>& me
   return value;
 }
 
-void Limits::measure_usual_mixes() {
+void Limits::measure_usual() {
   for (const Mix mix : kUsual) bandwidth(mix.reads, mix.writes);
+  for (const auto& [kind, name] : kArithmetics) arithmetic(kind);
 }
 
 double Limits::bandwidth(double bytes_read, double bytes_written) {
   const Mix mix = nearest_mix(bytes_read, bytes_written);
   return measure(fmt::format("bandwidth_{}:{}", mix.reads, mix.writes),
                  [&] { return device_.measure_bandwidth(mix); });
+}
+
+double Limits::arithmetic(Arithmetic arithmetic) {
+  for (const auto& [kind, name] : kArithmetics)
+    if (kind == arithmetic)
+      return measure(fmt::format("flops_{}", name),
+                     [&] { return device_.measure_arithmetic(arithmetic); });
+  return 0;
 }
 
 double Limits::offset() {

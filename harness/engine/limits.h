@@ -23,11 +23,14 @@ class Limits {
   explicit Limits(Device& device, const std::filesystem::path& folder = cache_folder(),
                   bool again = false);
 
-  // Several mixes of reads and writes, so that a run begins with what the device can do.
-  void measure_usual_mixes();
+  // What a device is likely to be asked for, so that a run begins with what it can do.
+  void measure_usual();
 
   // Bytes per second at the mix nearest to this ratio.
   double bandwidth(double bytes_read, double bytes_written);
+
+  // Operations per second with operands at hand; 0: the device has no such units.
+  double arithmetic(Arithmetic arithmetic);
 
   // Seconds that the clock reads more than a kernel takes: of one that does nothing, less what the
   // second clock says of it, where there is one.

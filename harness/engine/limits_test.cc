@@ -14,6 +14,12 @@ namespace {
 // Reads twice as fast as it writes, and counts how often it is asked.
 struct Measured final : ForwardingDevice {
   int asked = 0;
+  double measure_arithmetic(Arithmetic arithmetic) override {
+    ++asked;
+    return arithmetic == Arithmetic::fma_f32      ? 6e13
+           : arithmetic == Arithmetic::matrix_f16 ? 7e14
+                                                  : 0;
+  }
   double measure_bandwidth(Mix mix) override {
     ++asked;
     return 1e9 * (mix.reads + mix.writes) / (mix.reads + 2.0 * mix.writes);
@@ -53,6 +59,18 @@ TEST_CASE("limits are measured once, and known to the next run", "[limits]") {
   Limits on_request(device, folder / "cache", true);
   CHECK(on_request.bandwidth(1, 0) == 1e9);
   CHECK(device.asked == 3);
+}
+
+TEST_CASE("what arithmetic reaches is kept, also that there is none", "[limits]") {
+  const Folder folder;
+  Measured device;
+  for (int run = 0; run < 2; ++run) {
+    Limits limits(device, folder / "cache");
+    CHECK(limits.arithmetic(Arithmetic::fma_f32) == 6e13);
+    CHECK(limits.arithmetic(Arithmetic::matrix_f16) == 7e14);
+    CHECK(limits.arithmetic(Arithmetic::matrix_bf16) == 0);
+    CHECK(device.asked == 3);
+  }
 }
 
 TEST_CASE("a file of limits that is damaged or not to be had is as good as none", "[limits]") {

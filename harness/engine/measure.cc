@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 #include <tuple>
 
@@ -38,6 +39,13 @@ std::vector<Sample> take(Rotation& rotation, const std::string& cache, int n) {
   if (cache == "hot") return rotation.time_hot(n);
   if (cache == "graph") return rotation.time_graph(n);
   return rotation.time_cold(n);
+}
+
+// The matrix units that take numbers of this dtype as they are.
+std::optional<Arithmetic> matrix_arithmetic(DType dtype) {
+  if (dtype == DType::bf16) return Arithmetic::matrix_bf16;
+  if (dtype == DType::f16) return Arithmetic::matrix_f16;
+  return {};
 }
 
 void summarise(Sampled sampled, Measurement& result) {
@@ -139,6 +147,14 @@ std::vector<std::string> split_caches(const std::string& caches) {
   return words;
 }
 
+std::vector<std::string> split_counters(const std::string& names,
+                                        const std::vector<DeviceInfo>& devices) {
+  std::vector<std::string> words = split(names);
+  for (const DeviceInfo& device : devices)
+    find_platform(device.backend)->require_counters(device.index, words);
+  return words;
+}
+
 std::string usual_counters() {
   return "dram__bytes_read.sum,dram__bytes_write.sum,lts__t_sector_hit_rate.pct,"
          "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active,"
@@ -173,6 +189,9 @@ void measure(const Problem& problem, Rotation& rotation, Device& device, Limits&
     result.bytes_written = cost.bytes_written;
     result.flops = cost.flops;
     result.limit = limits.bandwidth(cost.bytes_read, cost.bytes_written);
+    result.fma_limit = limits.arithmetic(Arithmetic::fma_f32);
+    if (const auto matrices = matrix_arithmetic(problem.dtype))
+      result.matrix_limit = limits.arithmetic(*matrices);
     result.floor = floor_seconds(cost, cache == "cold", device.info().cache_bytes, limits);
     result.offset = is_graph ? offset / static_cast<double>(rotation.sets()) : offset;
     result.buffer_sets = cache == "hot" ? 1 : rotation.sets();

@@ -22,6 +22,11 @@ struct MeasureOptions {
 // Throws UsageError for a state that there is not, or none.
 std::vector<std::string> split_caches(const std::string& caches);
 
+// Names without the commas between them. Throws UsageError for one that one of the devices does
+// not have.
+std::vector<std::string> split_counters(const std::string& names,
+                                        const std::vector<DeviceInfo>& devices);
+
 // What `--counters` counts unless it is told: bytes of the memory, hits of the cache, use of the
 // tensor cores, occupancy.
 std::string usual_counters();

@@ -18,7 +18,7 @@ Record InProcess::run(const Job& job, const RunOptions& options) {
     if (!limits && !options.verify_only && !device->clock().empty()) {
       limits = std::make_unique<Limits>(*device, cache_folder(), options.limits_again);
       // Tens of milliseconds a mix on a GPU, a second on a CPU: there only those that are needed.
-      if (job.device->backend == Backend::cuda) limits->measure_usual_mixes();
+      if (job.device->backend == Backend::cuda) limits->measure_usual();
     }
     opening = spent();
   } catch (const std::exception& error) {

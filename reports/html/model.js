@@ -40,7 +40,8 @@ const times = data.measurements.record.map((row, i) => {
   const m = data.measurements;
   return {row, cache: m.cache.distinct[m.cache.at[i]], clock: m.clock.distinct[m.clock.at[i]],
     median: number(m.median[i]), p05: number(m.p05[i]), p95: number(m.p95[i]), bytes: number(m.bytes[i]),
-    flops: number(m.flops[i]), limit: number(m.limit[i]), samples: m.samples[i], share: number(m.share[i]), kept: data.samples[i]};
+    flops: number(m.flops[i]), limit: number(m.limit[i]), fma: number(m.fma[i]), matrix: number(m.matrix[i]),
+    samples: m.samples[i], share: number(m.share[i]), kept: data.samples[i]};
 });
 const caches = [...new Set(times.map((time) => time.cache))];
 const timesOfRow = [];
