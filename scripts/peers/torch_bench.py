@@ -211,6 +211,8 @@ def main() -> int:
         torch.cuda.set_device(torch.device(options.device).index or 0)
     torch.set_float32_matmul_precision("highest")
     try:
+        if options.scratch:
+            options.scratch.mkdir(parents=True, exist_ok=True)
         return sweep(options, Assay(options.assay))
     except (AssayError, OSError) as error:
         print(f"torch_bench: {error}", file=sys.stderr)
