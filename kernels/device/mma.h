@@ -32,6 +32,20 @@ ASSAY_DEVICE void mma_m16n8k16(float (&c)[4], const std::uint32_t (&a)[4],
 #endif
 }
 
+// The same with 8 columns of A and rows of B: a[0] = A[g][2t, 2t+1], a[1] = A[g+8][2t, 2t+1], b =
+// B[2t, 2t+1][g].
+ASSAY_DEVICE void mma_m16n8k8(float (&c)[4], const std::uint32_t (&a)[2], std::uint32_t b) {
+#if ASSAY_SIMT
+  mma_m16n8k16(c, {a[0], a[1], 0u, 0u}, {b, 0u});
+#else
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b));
+#endif
+}
+
 #if ASSAY_SIMT
 // What a lane brings to ldmatrix and takes away.
 struct MatrixLane {
