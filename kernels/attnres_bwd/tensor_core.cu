@@ -1,18 +1,22 @@
 // attnres_bwd/tensor_core: as fused, V and dO pass through shared memory once, but the sums over D,
 // dV and X are matrix products through mma.sync. bf16 V and dO are exact operands, f16 ones are two
 // bf16 terms; c, α and ds r, fp32 numbers, are three terms of 8 bits each, which leave 2^-27 of
-// them. Of the nine products of terms of ds r and c, those of the third with the second or third
-// are left out: with what the terms leave 3·2^-27 of |ds r c|, less than half of u, where a product
-// that is rounded loses u. Sums of 16 products are cut off, which `numerics` says how to
-// declare; all others are rounded.
+// them; c is one term where it is w in bf16. Of the nine products of terms of ds r and c, those of
+// the third with the second or third are left out: with what the terms leave 3·2^-27 of |ds r c|,
+// less than half of u, where a product that is rounded loses u. Sums of 16 products are cut off,
+// which `numerics` says how to declare; all others are rounded.
 // Each warp owns a slice of D: it copies it, reads it, writes its dV over V and stores that, and
 // keeps its X in registers over all of the block's tokens; warps meet twice a token, around the
-// softmax. Versus fused: the work of several queries leaves the CUDA cores; on an H100 with bf16
-// and T = 16384 1.08 ms for 2.43 at N = 10, Q = 6, D = 2304 (1.82 TB/s of the least bytes), 627 µs
-// for 1180 at N = 4, Q = 8, D = 2048 (1.71). Of little use for one query, which fills an eighth of
-// its tiles; refuses what shared memory cannot hold. Registers must suffice: what is spilled comes
-// back through the queue in which the copies of the next token stand. Of one word a token at D =
-// 2048 it was up to a seventh of the time.
+// softmax. With room for two and a half tokens gradients lag one behind, and warps meet once.
+// Reads of shared memory are most of the time: one term of c in place of three, and no part of V
+// loaded twice for one product, brought 16 % at N = 4, Q = 8, D = 2048; there two blocks a
+// multiprocessor, each of which works while the other waits, are 3 % faster than the lag, which at
+// N = 10, Q = 6, D = 2304 brings 2 %. Versus fused: the work of several queries leaves the CUDA
+// cores; on an H100 with bf16 and T = 16384 884 µs for 2430 at N = 10, Q = 6, D = 2304 (2.22 TB/s
+// of the least bytes), 475 for 1180 at N = 4, Q = 8, D = 2048 (2.26). Of little use for one query,
+// which fills an eighth of its tiles; refuses what shared memory cannot hold. Registers must
+// suffice: what is spilled comes back through the queue in which the copies of the next token
+// stand. Of one word a token at D = 2048 it was up to a seventh of the time.
 #include <cmath>
 
 #include "kernels/attnres_bwd/arguments.h"
@@ -27,12 +31,14 @@ namespace assay::ASSAY_TWIN::attnres_bwd_tensor_core {
 using namespace attnres_bwd;
 
 // What determines registers: the hidden elements of a warp, the tiles of sources, how many warps
-// there may be, and whether the dV that is added to is fetched ahead.
-template <int kBlocks_, int kTiles_, int kMaxWarps_, bool kFetchesGiven_>
+// there may be, whether the dV that is added to is fetched ahead, and the terms of c.
+template <int kBlocks_, int kTiles_, int kMaxWarps_, bool kFetchesGiven_, int kWeightTerms_>
 struct Shape {
   static constexpr int kBlocks = kBlocks_, kTiles = kTiles_, kMaxWarps = kMaxWarps_;
+  static constexpr int kWeightTerms = kWeightTerms_;
   static constexpr bool kFetchesGiven = kFetchesGiven_;
   static constexpr int kSlice = kBlocks * kTileDim;
+  static constexpr int kResident = 16 / kMaxWarps;  // blocks of a multiprocessor
 };
 
 // Softmax over depth and its backward for query q, by a warp: lanes are sources, each half of the
@@ -84,8 +90,8 @@ ASSAY_DEVICE void softmax(const Arguments& a, int q, int token, const float* par
 
 // Blocks take tokens in turn. x_parts: (blocks, Q, D).
 template <class T, class S>
-ASSAY_KERNEL(S::kMaxWarps* kWarpSize, 1)
-void gradients(Arguments a, int slots, float* x_parts) {
+ASSAY_KERNEL(S::kMaxWarps* kWarpSize, S::kResident)
+void gradients(Arguments a, int slots, int lag, float* x_parts) {
   constexpr int kTiles = S::kTiles;
   const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;
   const int queries = a.queries, sources = a.sources, tokens = static_cast<int>(a.tokens);
@@ -94,55 +100,66 @@ void gradients(Arguments a, int slots, float* x_parts) {
   const int rows = queries + (S::kFetchesGiven ? 2 : 1) * sources;
 
   // Shared memory: c in terms, a ring of rows, the warps' sums over D, coefficients, and the same
-  // as operands.
+  // as operands; the last three twice if gradients lag (`lag` is 0 or 1).
   bf16* const folded = dyn_shared<bf16>();
-  T* const ring = reinterpret_cast<T*>(folded + kTerms * queries * pitch);
-  float* const partials = reinterpret_cast<float*>(ring + slots * pitch);
+  T* const ring = reinterpret_cast<T*>(folded + S::kWeightTerms * queries * pitch);
+  float* const all_partials = reinterpret_cast<float*>(ring + slots * pitch);
   const Partial partial(sources);
   const int stride = partial.stride(queries);
-  float* const radials = partials + num_warps() * stride;  // (N, 8)
-  bf16* const matrices = reinterpret_cast<bf16*>(radials + sources * kTileQueries);
+  const int radials_size = sources * kTileQueries;
+  float* const all_radials = all_partials + (1 + lag) * num_warps() * stride;  // (N, 8)
+  bf16* const all_matrices = reinterpret_cast<bf16*>(all_radials + (1 + lag) * radials_size);
 
-  // While a token is worked on, the first rows of the next have been copied, as many as there are
-  // slots for, and those of the one after follow as its rows become free.
+  // The ring holds the latest token and, if gradients lag, the one before it. While they are worked
+  // on, the first rows of the next have been copied, as many as there are slots for, and those of
+  // the one after follow as rows become free.
   const WarpSlice<T, S::kSlice, S::kFetchesGiven> slice = {ring, slots, pitch, begin};
-  const int ahead = slots - rows;
+  const int held = (1 + lag) * rows, ahead = slots - held;
   slice.fetch(a, block_index(), 0, 0, rows);
-  slice.fetch(a, block_index() + num_blocks(), rows, 0, ahead);
-  fold_weights<S::kSlice>(a, folded, pitch, begin);
-  for (int i = thread_index(); i < kTerms * kMatrixSize; i += num_threads()) matrices[i] = bf16{0};
-  for (int i = thread_index(); i < sources * kTileQueries; i += num_threads()) radials[i] = 0;
+  if (lag) slice.fetch(a, block_index() + num_blocks(), rows, 0, rows);
+  slice.fetch(a, block_index() + (1 + lag) * num_blocks(), held, 0, ahead);
+  fold_weights<S::kSlice, S::kWeightTerms>(a, folded, pitch, begin);
+  for (int i = thread_index(); i < (1 + lag) * kTerms * kMatrixSize; i += num_threads()) {
+    all_matrices[i] = bf16{0};
+  }
+  for (int i = thread_index(); i < (1 + lag) * radials_size; i += num_threads()) {
+    all_radials[i] = 0;
+  }
 
   // The rows whose addresses this lane gives to ldmatrix.
   const int query = lane % 8 < queries ? lane % 8 : 0;
   const bool upper = lane % 16 >= 8;  // of 16 rows
   const int source = queries + min(lane_source<kTiles>(), sources - 1);
-  const int self_source = queries + min(lane_self_source<kTiles>(), sources - 1);
   const bf16* const folded_row = folded + query * pitch + begin + lane / 16 * 8;
   const bf16* const low_row = folded_row + (upper ? 2 : 1) * queries * pitch;
 
   float x[2 * S::kBlocks][4] = {};
-  int first = 0;  // slot of the token's first row
-  for (int token = block_index(); token < tokens; token += num_blocks()) {
-    const auto row_of = [&](int i) {
-      return reinterpret_cast<const bf16*>(slice.row(first + i)) + begin;
-    };
-    const bf16* const top_row = upper ? folded_row : row_of(query) + lane / 16 * 8;
-    const auto query_rows = [&](int d) { return QueryRows{top_row + d, low_row + d}; };
-    const bf16* const v_row = row_of(source) + lane_column<kTiles>();
-    const bf16* const turned_row = row_of(source) + lane_turned_column();
-    const bf16* const self_row = row_of(self_source) + lane_self_column();
+  int last = 0;    // slot of the first row of the latest token
+  int parity = 0;  // of its sums and coefficients
+  for (int next = block_index(); next < tokens + lag * num_blocks(); next += num_blocks()) {
     // Sums over D: this warp's part. What was copied last is for the token after.
-    wait_async<1>();
-    sync_warp();
-    {
-      Dots<T, kTiles> dots;
-      ASSAY_NO_UNROLL  // all at once take more registers than there are
-          for (int b = 0; b < S::kBlocks; ++b) {
-        dots.multiply(query_rows(b * kTileDim), v_row + b * kTileDim, self_row + b * kTileDim);
+    if (next < tokens) {
+      const auto row_of = [&](int i) {
+        return reinterpret_cast<const bf16*>(slice.row(last + i)) + begin;
+      };
+      const bf16* const top_row = upper ? folded_row : row_of(query) + lane / 16 * 8;
+      const bf16* const v_row = row_of(source) + lane_column<kTiles>();
+      wait_async<1>();
+      sync_warp();
+      Dots<T, kTiles, S::kWeightTerms> dots;
+      const auto multiply = [&](int b) {
+        const int d = b * kTileDim;
+        dots.multiply(QueryRows{top_row + d, low_row + d}, v_row + d);
+      };
+      if constexpr (S::kMaxWarps == 12 && S::kWeightTerms == 1) {
+        ASSAY_UNROLL
+        for (int b = 0; b < S::kBlocks; ++b) multiply(b);
+      } else {
+        ASSAY_NO_UNROLL  // all at once take more registers than 16 warps have
+            for (int b = 0; b < S::kBlocks; ++b) multiply(b);
       }
       dots.finish();
-      float* const own = partials + warp * stride;
+      float* const own = all_partials + (parity * num_warps() + warp) * stride;
       ASSAY_UNROLL
       for (int j = 0; j < kTiles; ++j) {
         const int n = 8 * j + 2 * t;
@@ -151,20 +168,36 @@ void gradients(Arguments a, int slots, float* x_parts) {
                                   dots.gain(j, 1)};
           store_elements(own + partial.pair(g, n), pairs);
         }
-        if (t == g / 2 && 8 * j + g < sources) {
-          own[partial.square(queries, 8 * j + g)] = dots.square(j);
-        }
+        const float square = dots.square(j);
+        if (t == 0 && 8 * j + g < sources) own[partial.square(queries, 8 * j + g)] = square;
       }
     }
-    sync_threads();
-    for (int q = warp; q < queries; q += num_warps()) {
-      softmax<S>(a, q, token, partials, radials, matrices);
+    sync_threads();  // also for coefficients of the token before
+    if (next < tokens) {
+      for (int q = warp; q < queries; q += num_warps()) {
+        softmax<S>(a, q, next, all_partials + parity * num_warps() * stride,
+                   all_radials + parity * radials_size,
+                   all_matrices + parity * kTerms * kMatrixSize);
+      }
     }
-    sync_threads();
+    const int first = last - lag * rows + (last < lag * rows ? slots : 0);
+    last = wrap(last + rows, slots);
+    parity ^= lag;
+    const int token = next - lag * num_blocks();
+    if (token < 0) continue;
+    if (!lag) sync_threads();
 
     // Gradients; dV takes the place of V.
-    Operands<kTiles> operands;
-    operands.load(matrices);
+    const auto row_of = [&](int i) {
+      return reinterpret_cast<const bf16*>(slice.row(first + i)) + begin;
+    };
+    const bf16* const top_row = upper ? folded_row : row_of(query) + lane / 16 * 8;
+    const auto query_rows = [&](int d) { return QueryRows{top_row + d, low_row + d}; };
+    const bf16* const v_row = row_of(source) + lane_column<kTiles>();
+    const bf16* const turned_row = row_of(source) + lane_turned_column<kTiles>();
+    const float* const radials = all_radials + parity * radials_size;
+    Operands<kTiles, S::kWeightTerms> operands;
+    operands.load(all_matrices + parity * kTerms * kMatrixSize);
     float radial[kTiles] = {};
     T* own_row[kTiles];
     ASSAY_UNROLL
@@ -184,8 +217,8 @@ void gradients(Arguments a, int slots, float* x_parts) {
       ASSAY_UNROLL
       for (int h = 0; h < 2; ++h) {
         operands.template mix<T>(query_rows(b * kTileDim + h * kStep), h, out);
-        operands.template add_x<T>(turned_row + b * kTileDim + h * kStep, x[2 * b + h]);
       }
+      operands.template add_x<T>(turned_row + b * kTileDim, x + 2 * b);
       sync_warp();  // all have read what is now overwritten
       ASSAY_UNROLL
       for (int j = 0; j < kTiles; ++j) {
@@ -219,10 +252,9 @@ void gradients(Arguments a, int slots, float* x_parts) {
     sync_warp();
     slice.store(a, token, first);
     sync_warp();
-    first = wrap(first + rows, slots);
-    const std::int64_t next = std::int64_t{token} + num_blocks();
-    slice.fetch(a, next, first, ahead, rows);
-    slice.fetch(a, next + num_blocks(), wrap(first + rows, slots), 0, ahead);
+    const std::int64_t after = std::int64_t{next} + num_blocks();
+    slice.fetch(a, after, last, ahead, rows);
+    slice.fetch(a, after + num_blocks(), wrap(last + rows, slots), 0, ahead);
   }
 
   // X.
@@ -241,7 +273,10 @@ namespace {
 
 // How a problem is cut.
 struct Config {
+  int resident;              // blocks of a multiprocessor that its memory is for
   int blocks, warps, slots;  // warps = 0: too many hidden elements
+  int weight_terms;          // of c
+  int lag;                   // of gradients behind sums, in tokens
   bool fetches_given;
   std::int64_t shared;
 };
@@ -249,44 +284,80 @@ struct Config {
 // Calls f(Shape) with the instantiation of the problem; the list is all there is.
 template <class T, class F>
 auto with_shape(const Problem& p, const Config& c, const F& f) {
-  const auto with = [&]<int kTiles, bool kFetchesGiven>(Shape<1, kTiles, 1, kFetchesGiven>) {
-    // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
-    if (c.blocks <= 4) return f(Shape<4, kTiles, 16, kFetchesGiven>{});
-    if (c.blocks <= 6) return f(Shape<6, kTiles, 12, kFetchesGiven>{});
-    return f(Shape<8, kTiles, 16, kFetchesGiven>{});
-  };
-  const auto with_tiles = [&]<bool kFetchesGiven>(Shape<1, 1, 1, kFetchesGiven>) {
-    return p.dim("N") <= kTileQueries ? with(Shape<1, 1, 1, kFetchesGiven>{})
-                                      : with(Shape<1, 2, 1, kFetchesGiven>{});
+  const auto with =
+      [&]<int kTiles, bool kGiven, int kWeights>(Shape<1, kTiles, 1, kGiven, kWeights>) {
+        // 16 warps leave 128 registers a thread, 12 leave 168; 18 would leave 96.
+        if constexpr (kTiles == 1 && kWeights == 1) {
+          if (c.resident == 2) return f(Shape<8, kTiles, 8, kGiven, kWeights>{});
+        }
+        if (c.blocks <= 4) return f(Shape<4, kTiles, 16, kGiven, kWeights>{});
+        if (c.blocks <= 6) return f(Shape<6, kTiles, 12, kGiven, kWeights>{});
+        return f(Shape<8, kTiles, 16, kGiven, kWeights>{});
+      };
+  const auto with_tiles = [&]<bool kGiven, int kWeights>(Shape<1, 1, 1, kGiven, kWeights>) {
+    return p.dim("N") <= kTileQueries ? with(Shape<1, 1, 1, kGiven, kWeights>{})
+                                      : with(Shape<1, 2, 1, kGiven, kWeights>{});
   };
   if constexpr (std::is_same_v<T, bf16>) {
-    if (c.fetches_given) return with_tiles(Shape<1, 1, 1, true>{});
+    if (c.weight_terms == 1) {
+      return c.fetches_given ? with_tiles(Shape<1, 1, 1, true, 1>{})
+                             : with_tiles(Shape<1, 1, 1, false, 1>{});
+    }
+    if (c.fetches_given) return with_tiles(Shape<1, 1, 1, true, kTerms>{});
   }
-  return with_tiles(Shape<1, 1, 1, false>{});
+  return with_tiles(Shape<1, 1, 1, false, kTerms>{});
 }
 
-// shared: what it would take, at least.
-Config choose(const Problem& p) {
+// What each of so many blocks of a multiprocessor may have: 1 KB besides is the system's.
+std::int64_t shared_of(int resident) {
+  constexpr std::int64_t kKept = 1024;
+  return (max_shared_bytes() + kKept) / resident - kKept;
+}
+
+// For so many blocks of a multiprocessor. shared: what it would take, at least.
+Config cut(const Problem& p, int resident) {
   const std::int64_t sources = p.dim("N"), queries = p.dim("Q"), dim = p.dim("D");
   Config c = {};
-  c.blocks = dim <= 2048 ? 4 : dim <= 2304 ? 6 : 8;
+  c.resident = resident;
+  c.blocks = resident == 2 ? 8 : dim <= 2048 ? 4 : dim <= 2304 ? 6 : 8;
   const std::int64_t slice = c.blocks * kTileDim, warps = ceil_div(dim, slice);
   if (warps > 16) return c;
   c.warps = static_cast<int>(warps);
+  const bool exact = p.dtype_of("V") == DType::bf16 && p.dtype_of("w") == DType::bf16;
+  c.weight_terms = exact && !p.has("g") ? 1 : kTerms;
   const std::int64_t row = (warps * slice + kPad) * 2;
-  const std::int64_t besides = kTerms * queries * row +
-                               warps * round_up((2 * queries + 1) * round_up(sources, 2), 4) * 4 +
-                               sources * kTileQueries * 4 + kTerms * kMatrixSize * 2;
+  // Lagging, sums and coefficients of two tokens.
+  const std::int64_t sums = warps * round_up((2 * queries + 1) * round_up(sources, 2), 4) * 4 +
+                            sources * kTileQueries * 4 + kTerms * kMatrixSize * 2;
+  const std::int64_t besides = c.weight_terms * queries * row + sums;
   // All of a token, and as much of the next as there is room for. The dV that is added to waits in
-  // memory where it would not leave room for half of the next.
-  const std::int64_t room = (max_shared_bytes() - besides) / row;
+  // memory where it would not leave room for half of the next, or where another block would not
+  // work meanwhile.
+  const std::int64_t all = shared_of(resident) - besides, room = all / row;
   std::int64_t rows = queries + 2 * sources;
-  c.fetches_given = p.flag("accumulate") && p.dtype_of("V") == DType::bf16 && 2 * room >= 3 * rows;
+  c.fetches_given = p.flag("accumulate") && p.dtype_of("V") == DType::bf16 &&
+                    2 * room >= (resident == 2 ? 2 : 3) * rows;
   if (!c.fetches_given) rows = queries + sources;
-  const std::int64_t slots = std::clamp(room, rows, 2 * rows);
+  const std::int64_t room_lagging = (all - sums) / row;
+  // Of small rows there is room for several blocks.
+  c.lag = resident == 1 && dim > 1024 && 2 * room_lagging >= 5 * rows ? 1 : 0;
+  const std::int64_t held = (1 + c.lag) * rows;
+  const std::int64_t slots = std::clamp(c.lag ? room_lagging : room, held, held + rows);
   c.slots = static_cast<int>(slots);
-  c.shared = besides + slots * row;
+  c.shared = besides + c.lag * sums + slots * row;
   return c;
+}
+
+// Two blocks take c twice, for which there is room if it is one term, and need some of the next
+// token on its way.
+Config choose(const Problem& p) {
+  const std::int64_t dim = p.dim("D");
+  if (dim > 1024 && dim <= 2048 && p.dim("N") <= kTileQueries) {
+    const Config c = cut(p, 2);
+    const std::int64_t rows = p.dim("Q") + p.dim("N") * (c.fetches_given ? 2 : 1);
+    if (c.weight_terms == 1 && c.shared <= shared_of(2) && 8 * c.slots >= 9 * rows) return c;
+  }
+  return cut(p, 1);
 }
 
 std::string unsupported(const Problem& p) {
@@ -337,7 +408,7 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
               .threads = c.warps * kWarpSize,
               .shared_bytes = c.shared,
               .stream = stream},
-             a, c.slots, x_parts);
+             a, c.slots, c.lag, x_parts);
       launch_reduce(a, x_parts, blocks, stream);
     };
   });
@@ -349,8 +420,9 @@ Numerics numerics(const Problem& p) {
   // each as in attnres_fwd/tensor_core. All mma of leading terms begin with 0; sums of second terms
   // may be 2^8 times as wrong.
   const double cut = 8;
-  // Over D: then a warp's steps, the terms, half of the warps, the halves. Products of a token's
-  // coefficients and V: then the tokens of a block, and the blocks.
+  // Over D: then a warp's steps, the terms, half of the warps, the halves. Squares, by fma, take
+  // two more but are not cut off. Products of a token's coefficients and V: then the tokens of a
+  // block, and the blocks.
   const std::int64_t steps = c.blocks * kTileDim / kStep, warps = c.warps;
   const auto dots = static_cast<double>(steps - 1 + 2 + ceil_div(warps, 2));
   const std::int64_t blocks = blocks_of(p);

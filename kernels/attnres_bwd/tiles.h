@@ -9,7 +9,7 @@
 
 namespace assay::ASSAY_TWIN::attnres_bwd {
 
-inline constexpr int kTerms = 3;        // of c, α and ds r
+inline constexpr int kTerms = 3;        // of α and ds r, and at most of c
 inline constexpr int kTileQueries = 8;  // and as many sources
 inline constexpr int kStep = 16;        // hidden elements of one mma
 inline constexpr int kTileDim = 2 * kStep;
@@ -31,15 +31,11 @@ ASSAY_DEVICE int lane_column() {
   return kTiles == 2 ? lane_index() / 8 % 2 * 8 : lane_index() / 8 * 8;
 }
 
-// The same for 16 elements of 16 rows as operand A, sources by elements. One tile of sources is
-// there twice.
+// The same for transposed operand A, elements by sources: 32 elements of 8 sources, or 16 of 16.
 template <int kTiles>
-ASSAY_DEVICE int lane_self_source() {
-  return lane_index() % (8 * kTiles);
+ASSAY_DEVICE int lane_turned_column() {
+  return kTiles == 2 ? lane_index() / 8 % 2 * 8 : lane_index() / 8 * 8;
 }
-ASSAY_DEVICE int lane_self_column() { return lane_index() / 16 * 8; }
-// And as transposed operand A, elements by sources (lane_source).
-ASSAY_DEVICE int lane_turned_column() { return lane_index() / 8 % 2 * 8; }
 
 // V of kTileDim hidden elements: 8 x 8 matrices [step][tile of sources][half of the step].
 template <int kTiles>
@@ -99,15 +95,14 @@ ASSAY_DEVICE void split_top(const std::uint32_t (&top)[4], int i, int j,
   }
 }
 
-// Sums over D: [dO; c] Vᵀ, queries by sources, and the diagonal of V Vᵀ. Each mma of leading terms
+// Sums over D: [dO; c] Vᵀ, queries by sources, and the squares of V. Each mma of leading terms
 // begins with 0, and what it gives is added up by rounding: a longer sum that cuts off would have
 // to be declared. Products of other terms have accumulators of their own, where what is cut off is
-// small.
-template <class T, int kTiles>
+// small. kWeightTerms: of c, 1 or 3.
+template <class T, int kTiles, int kWeightTerms>
 struct Dots {
   using Tiles = float[kTiles][4];
-  static constexpr bool kSplit = kPlanes<T> > 1;
-  Tiles top = {}, squares = {}, low = {}, other_top = {}, other_squares = {};
+  Tiles top = {}, squares = {}, low = {}, other_top = {};
 
   ASSAY_DEVICE static void add(Tiles& to, const Tiles& from) {
     ASSAY_UNROLL
@@ -117,57 +112,54 @@ struct Dots {
     }
   }
 
-  // `self_row`: for V as operand A, see lane_self_source. Loaded again, since to bring its words
-  // into A's order would take four instructions.
-  ASSAY_DEVICE void multiply(const QueryRows& rows, const bf16* v_row, const bf16* self_row) {
+  ASSAY_DEVICE void multiply(const QueryRows& rows, const bf16* v_row) {
     Sources<kTiles> v, planes[kPlanes<T>];
     v.load(v_row);
     split_sources<T>(v, planes);
     ASSAY_UNROLL
     for (int h = 0; h < 2; ++h) {
-      Tiles own_top = {}, own_squares = {};
+      Tiles own_top = {};
       std::uint32_t above[4], below[4], above_planes[kPlanes<T>][4];
       ldmatrix_x4(above, rows.top + h * kStep);
-      ldmatrix_x4(below, rows.low + h * kStep);
+      if constexpr (kWeightTerms > 1) ldmatrix_x4(below, rows.low + h * kStep);
       split_top<T>(above, 0, 2, above_planes);
       ASSAY_UNROLL
       for (int p = 0; p < kPlanes<T>; ++p) {
         const auto& of = planes[p].words[h];
-        std::uint32_t self[4] = {of[0][0], of[kTiles - 1][0], of[0][1], of[kTiles - 1][1]};
-        if constexpr (!kSplit) ldmatrix_x4(self, self_row + h * kStep);
         ASSAY_UNROLL
         for (int j = 0; j < kTiles; ++j) {
-          mma_m16n8k16(low[j], below, of[j]);
+          if constexpr (kWeightTerms > 1) mma_m16n8k16(low[j], below, of[j]);
           ASSAY_UNROLL
           for (int other = 0; other < kPlanes<T>; ++other) {
-            const bool first = p + other == 0;
-            mma_m16n8k16(first ? own_top[j] : other_top[j], above_planes[other], of[j]);
-            mma_m16n8k16(first ? own_squares[j] : other_squares[j], self,
-                         planes[other].words[h][j]);
+            mma_m16n8k16(p + other == 0 ? own_top[j] : other_top[j], above_planes[other], of[j]);
           }
         }
       }
+      ASSAY_UNROLL
+      for (int j = 0; j < kTiles; ++j) {
+        ASSAY_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          const float own = element<T>(&v.words[h][j][i / 2], i % 2);
+          squares[j][i] += own * own;
+        }
+      }
       add(top, own_top);
-      add(squares, own_squares);
     }
   }
 
   // After the last.
   ASSAY_DEVICE void finish() {
-    if (!kSplit) return;
-    add(top, other_top);
-    add(squares, other_squares);
+    if constexpr (kPlanes<T> > 1) add(top, other_top);
   }
 
   // Of query g and source 8 j + 2 t + i.
   ASSAY_DEVICE float gain(int j, int i) const { return top[j][i]; }
   ASSAY_DEVICE float score(int j, int i) const {
-    return top[j][2 + i] + (low[j][i] + low[j][2 + i]);
+    return kWeightTerms == 1 ? top[j][2 + i] : top[j][2 + i] + (low[j][i] + low[j][2 + i]);
   }
-  // Of source 8 j + g, in the lane whose t is g / 2.
+  // Of source 8 j + g, in all its lanes, which must all call.
   ASSAY_DEVICE float square(int j) const {
-    const bool even = lane_index() / 4 % 2 == 0;
-    return j == 0 ? (even ? squares[j][0] : squares[j][1]) : (even ? squares[j][2] : squares[j][3]);
+    return warp_sum<1, 4>((squares[j][0] + squares[j][1]) + (squares[j][2] + squares[j][3]));
   }
 };
 
@@ -185,12 +177,11 @@ struct Partial {
 // which they are added up, small terms first: top[i] goes with [dO; first term of c], low[i] with
 // the other two terms of c. One tile of sources leaves 8 of A's rows free: they take the second
 // term.
-template <int kTiles>
+template <int kTiles, int kWeightTerms>
 struct Operands {
-  static constexpr int kLow = kTiles;
-  static constexpr int kKeys = kTiles == 2 ? 3 : 2;
-  std::uint32_t top[kLow + 1][4], low[kLow][4];
-  std::uint32_t keys[kKeys][2];  // operand B of X: sources (terms) by queries
+  static constexpr int kLow = kWeightTerms > 1 ? kTiles : 0;
+  std::uint32_t top[kTiles + 1][4], low[kTiles][4];
+  std::uint32_t keys[kTerms][kTiles];  // operand B of X: sources by queries
 
   // Each from shared memory, in the order in which its registers must lie: copies of registers
   // would be made again for each product. Rows of 8 sources that are not there are zeros.
@@ -202,8 +193,10 @@ struct Operands {
       for (int term = 0; term < kTerms; ++term) {
         ldmatrix_x4(top[2 - term], row + term * kMatrixSize + lane / 16 * 8);
       }
-      ldmatrix_x4(low[0], row + kMatrixSize + kTileQueries);
-      ldmatrix_x4(low[1], row + kTileQueries);
+      if constexpr (kLow > 0) {
+        ldmatrix_x4(low[0], row + kMatrixSize + kTileQueries);
+        ldmatrix_x4(low[1], row + kTileQueries);
+      }
       std::uint32_t four[4];
       ldmatrix_x4_transposed(four, row + i / 2 * kMatrixSize + kTileQueries);
       keys[2][0] = four[0], keys[2][1] = four[1], keys[1][0] = four[2], keys[1][1] = four[3];
@@ -213,12 +206,12 @@ struct Operands {
       const bf16* row = matrices + lane % 8 * kMatrixPitch;
       const bf16* last = row + 2 * kMatrixSize;
       ldmatrix_x4(top[1], row + i % 2 * kMatrixSize + i / 2 * 8);
-      ldmatrix_x4(low[0], row + i % 2 * kMatrixSize + kTileQueries);
+      if constexpr (kLow > 0) ldmatrix_x4(low[0], row + i % 2 * kMatrixSize + kTileQueries);
       ldmatrix_x4(top[0], last + i % 2 * 8 * kMatrixPitch + i / 2 * 8);
       std::uint32_t four[4];
-      ldmatrix_x4_transposed(
-          four, (i == 3 ? last + 8 * kMatrixPitch : row + i * kMatrixSize) + kTileQueries);
-      keys[1][0] = four[0], keys[1][1] = four[1], keys[0][0] = four[2], keys[0][1] = four[3];
+      ldmatrix_x4_transposed(four, row + min(i, kTerms - 1) * kMatrixSize + kTileQueries);
+      ASSAY_UNROLL
+      for (int term = 0; term < kTerms; ++term) keys[2 - term][0] = four[term];
     }
   }
 
@@ -228,20 +221,22 @@ struct Operands {
   ASSAY_DEVICE void mix(const QueryRows& rows, int step, float (&out)[kTiles][2][2][2]) const {
     std::uint32_t above[4], below[4], above_planes[kPlanes<T>][4];
     ldmatrix_x4_transposed(above, rows.top);
-    ldmatrix_x4_transposed(below, rows.low);
+    if constexpr (kLow > 0) ldmatrix_x4_transposed(below, rows.low);
     split_top<T>(above, 0, 2, above_planes);
     ASSAY_UNROLL
     for (int half = 0; half < 2; ++half) {
       float sum[4] = {};
-      const std::uint32_t c[2] = {below[2 * half], below[2 * half + 1]};
       ASSAY_UNROLL
-      for (int i = 0; i <= kLow; ++i) {
+      for (int i = 0; i <= kTiles; ++i) {
         ASSAY_UNROLL
         for (int p = kPlanes<T> - 1; p >= 0; --p) {
           const std::uint32_t b[2] = {above_planes[p][2 * half], above_planes[p][2 * half + 1]};
           mma_m16n8k16(sum, top[i], b);
         }
-        if (i < kLow) mma_m16n8k16(sum, low[i], c);
+        if (i < kLow) {
+          const std::uint32_t c[2] = {below[2 * half], below[2 * half + 1]};
+          mma_m16n8k16(sum, low[i], c);
+        }
       }
       ASSAY_UNROLL
       for (int i = 0; i < 2; ++i) {
@@ -254,27 +249,49 @@ struct Operands {
     }
   }
 
-  // x += this token's X of kStep hidden elements, from V transposed (lane_turned_column); as
+  // x += this token's X of kTileDim hidden elements, from V transposed (lane_turned_column); as
   // accumulators of elements by queries. The sum over sources is cut off, that over tokens rounded.
   template <class T>
-  ASSAY_DEVICE void add_x(const bf16* turned_row, float (&x)[4]) const {
-    std::uint32_t turned[4], planes[kPlanes<T>][4];
-    ldmatrix_x4_transposed(turned, turned_row);
-    ASSAY_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      std::uint32_t terms[kPlanes<T>];
-      split_word<T>(turned[j], terms);
+  ASSAY_DEVICE void add_x(const bf16* turned_row, float (*x)[4]) const {
+    std::uint32_t turned[2][2 * kTiles];
+    if constexpr (kTiles == 2) {
+      ldmatrix_x4_transposed(turned[0], turned_row);
+      ldmatrix_x4_transposed(turned[1], turned_row + kStep);
+    } else {
+      std::uint32_t four[4];
+      ldmatrix_x4_transposed(four, turned_row);
       ASSAY_UNROLL
-      for (int p = 0; p < kPlanes<T>; ++p) planes[p][j] = terms[p];
-    }
-    float sum[4] = {};
-    ASSAY_UNROLL
-    for (int i = 0; i < kKeys; ++i) {
-      ASSAY_UNROLL
-      for (int p = kPlanes<T> - 1; p >= 0; --p) mma_m16n8k16(sum, planes[p], keys[i]);
+      for (int i = 0; i < 4; ++i) turned[i / 2][i % 2] = four[i];
     }
     ASSAY_UNROLL
-    for (int i = 0; i < 4; ++i) x[i] += sum[i];
+    for (int h = 0; h < 2; ++h) {
+      std::uint32_t planes[kPlanes<T>][2 * kTiles];
+      ASSAY_UNROLL
+      for (int j = 0; j < 2 * kTiles; ++j) {
+        std::uint32_t terms[kPlanes<T>];
+        split_word<T>(turned[h][j], terms);
+        ASSAY_UNROLL
+        for (int p = 0; p < kPlanes<T>; ++p) planes[p][j] = terms[p];
+      }
+      float sum[4] = {};
+      ASSAY_UNROLL
+      for (int i = 0; i < kTerms; ++i) {
+        ASSAY_UNROLL
+        for (int p = kPlanes<T> - 1; p >= 0; --p) mma(sum, planes[p], keys[i]);
+      }
+      ASSAY_UNROLL
+      for (int i = 0; i < 4; ++i) x[h][i] += sum[i];
+    }
+  }
+
+ private:
+  ASSAY_DEVICE static void mma(float (&c)[4], const std::uint32_t (&a)[4],
+                               const std::uint32_t (&b)[2]) {
+    mma_m16n8k16(c, a, b);
+  }
+  ASSAY_DEVICE static void mma(float (&c)[4], const std::uint32_t (&a)[2],
+                               const std::uint32_t (&b)[1]) {
+    mma_m16n8k8(c, a, b[0]);
   }
 };
 

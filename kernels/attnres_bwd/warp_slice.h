@@ -9,8 +9,8 @@
 
 namespace assay::ASSAY_TWIN::attnres_bwd {
 
-// The terms of c into elements [begin, begin + kSlice) of `folded` (term, Q, pitch).
-template <int kSlice>
+// kCount terms of c into elements [begin, begin + kSlice) of `folded` (term, Q, pitch).
+template <int kSlice, int kCount>
 ASSAY_DEVICE void fold_weights(const Arguments& a, bf16* folded, int pitch, int begin) {
   constexpr int kVectors = kSlice / 8;
   for (int i = lane_index(); i < a.queries * kVectors; i += kWarpSize) {
@@ -26,17 +26,17 @@ ASSAY_DEVICE void fold_weights(const Arguments& a, bf16* folded, int pitch, int 
         c[j] = one[0];
       }
     }
-    std::uint32_t words[kTerms][4];
+    std::uint32_t words[kCount][4];
     ASSAY_UNROLL
     for (int j = 0; j < 4; ++j) {
-      bf16 low[kTerms], high[kTerms];
+      bf16 low[kCount], high[kCount];
       split(c[2 * j], low);
       split(c[2 * j + 1], high);
       ASSAY_UNROLL
-      for (int term = 0; term < kTerms; ++term) words[term][j] = pack(low[term], high[term]);
+      for (int term = 0; term < kCount; ++term) words[term][j] = pack(low[term], high[term]);
     }
     ASSAY_UNROLL
-    for (int term = 0; term < kTerms; ++term) {
+    for (int term = 0; term < kCount; ++term) {
       store_words(folded + (term * a.queries + q) * pitch + d, words[term]);
     }
   }
