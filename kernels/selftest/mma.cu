@@ -73,6 +73,36 @@ ASSAY_CHECK(mma_integers){
         },
     .expect = [](const Words& in, Expectation& want) { expect_product(in, want, 3, true); }};
 
+// The same, once, as the sum of its left and right halves.
+ASSAY_KERNEL(kThreads) void mma_halves(const Word* in, Word* out) {
+  const Word* a = in + static_cast<std::size_t>(warp_index()) * kIn;
+  const Word* b = a + kA;
+  const Word* from = b + kB;
+  Word* to = out + warp_index() * kC;
+  const int g = lane_index() / 4, t = lane_index() % 4;
+  float c[4];
+  for (int i = 0; i < 4; ++i) c[i] = as_float(from[(g + i / 2 * 8) * kN + 2 * t + i % 2]);
+  for (int k = 0; k < kK; k += 8) {
+    const std::uint32_t halves[2] = {pair(a + g * kK + k + 2 * t, 1),
+                                     pair(a + (g + 8) * kK + k + 2 * t, 1)};
+    mma_m16n8k8(c, halves, pair(b + (k + 2 * t) * kN + g, kN));
+  }
+  for (int i = 0; i < 4; ++i) to[(g + i / 2 * 8) * kN + 2 * t + i % 2] = as_bits(c[i]);
+}
+ASSAY_CHECK(mma_halves){
+    .name = "mma/halves",
+    .covers = {"mma_m16n8k8"},
+    .arch = {80, 0},
+    .kernel = mma_halves,
+    .threads = kThreads,
+    .inputs = kWarps * kIn,
+    .outputs = std::size_t{kWarps} * kC,
+    .prepare =
+        [](Words& in) {
+          for (Word& w : in) w = bits_of(small_integer(w, 255));
+        },
+    .expect = [](const Words& in, Expectation& want) { expect_product(in, want, 1, true); }};
+
 // Any bf16 and fp32 of magnitudes 2^-9 to 2^9. A step adds 9 numbers at once: each is cut off below
 // a 24th bit that the largest (at most the scale) defines, 2^-23 of the scale at most, and so is
 // the sum. A product takes 2 steps.
