@@ -4,10 +4,10 @@
 // fused: no ring in shared memory, nothing to fetch ahead. For decoding all rows of a token are
 // asked for at once: memory is waited for once, and there is one barrier. On an H100 with bf16 and
 // one query: N = 9, T = 16384, D = 2048 227 µs for 238 (2.96 TB/s of the least bytes); N = 16, T =
-// 8192, D = 4096 384 for 396 µs (2.97); decoding with N = 9, D = 7168 by CUPTI 7.0 µs for 11.4 at
-// T = 1, 11.1 for 13.2 at T = 128. Loses where so few threads hold a row that one block fills the
-// registers (N = 9, T = 8192, D = 7168: 412 for 402 µs), and with several queries, which each ask
-// for V.
+// 8192, D = 4096 384 for 396 µs (2.97); decoding with N = 9, D = 7168 by CUPTI 6.6 µs for 11.4 at
+// T = 1, 10.9 for 13.3 at T = 128, where cluster takes 2.9 and 9.2. Loses where so few threads hold
+// a row that one block fills the registers (N = 9, T = 8192, D = 7168: 412 for 402 µs), and with
+// several queries, which each ask for V.
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -36,7 +36,7 @@ struct Shape {
 
 template <class T, class S>
 ASSAY_KERNEL(S::kMaxThreads, S::kMinBlocks)
-void direct(Arguments<T> a) {
+void direct(Arguments<T> a, float inverse_dim) {
   constexpr int kSize = kVectorSize<T>, kVectors = S::kVectors, kRows = S::kRows;
   constexpr int kWarps = S::kMaxThreads / kWarpSize;
   // By groups of rows: Σ c v of each, then Σ v². Lane i of a warp takes column i.
@@ -96,7 +96,8 @@ void direct(Arguments<T> a) {
         all = sum_over_warps<kWarps>(&partial[buffer][0][column], S::kGroups * kSums);
       }
       const float square = shuffle(all, lane + kGroup);
-      const float r = reciprocal_sqrt(square / static_cast<float>(a.dim) + a.eps);
+      // Not divided: a quotient of the zeros of lanes without a row takes the division's long way.
+      const float r = reciprocal_sqrt_positive(square * inverse_dim + a.eps);
       const bool there = column % kSums < kGroup && row < present;
       const float score = there ? all * (r * kLog2E) : minus_infinity();
       const float new_max = maximum(max, warp_max<1, S::kLanes>(score));
@@ -205,7 +206,8 @@ Launch prepare(const Problem& p, const Buffers& buffers) {
     allow_shared(direct<T, S>, shared);
     result = [=](Stream stream) {
       launch(direct<T, S>,
-             {.blocks = blocks, .threads = c.threads, .shared_bytes = shared, .stream = stream}, a);
+             {.blocks = blocks, .threads = c.threads, .shared_bytes = shared, .stream = stream}, a,
+             1.0f / static_cast<float>(a.dim));
     };
   });
   return result;

@@ -69,6 +69,21 @@ ASSAY_DEVICE float reciprocal_sqrt(float x) {
 #endif
 }
 
+// 1/sqrt(x) for 0 < x < inf, without a branch: an approximation within 2^-22 (PTX ISA,
+// rsqrt.approx.f32), made better by a step of Newton's, errs by at most 1.5 * 2^-24 of the result.
+// NaN where x is 0, infinite, negative or NaN.
+ASSAY_DEVICE float reciprocal_sqrt_positive(float x) {
+#if ASSAY_SIMT
+  if (!(x > 0) || std::isinf(x)) return as_float(0x7fc00000u);
+  // The rounding to float takes its share of the bound.
+  return err(1 / std::sqrt(static_cast<double>(x)), 0x1p-25, 2, x);
+#else
+  float y;
+  asm("rsqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return fmaf(0.5f * y, fmaf(-(x * y), y, 1.0f), y);
+#endif
+}
+
 // The larger of two; the other one if either is NaN.
 ASSAY_DEVICE float maximum(float a, float b) {
 #if ASSAY_SIMT

@@ -122,6 +122,37 @@ ASSAY_CHECK(roots){.name = "math/reciprocal_sqrt",
                          }
                        }};
 
+// PTX ISA, rsqrt.approx.f32, and a step of Newton's.
+ASSAY_KERNEL(kThreads) void positive_roots(const Word* in, Word* out) {
+  out[index()] = as_bits(reciprocal_sqrt_positive(as_float(in[index()])));
+}
+ASSAY_CHECK(positive_roots){.name = "math/reciprocal_sqrt_positive",
+                            .covers = {"reciprocal_sqrt_positive"},
+                            .kernel = positive_roots,
+                            .blocks = kBlocks,
+                            .threads = kThreads,
+                            .inputs = kSize,
+                            .outputs = kSize,
+                            .bound = 1.5 * 0x1p-24,
+                            .unit = "relative",
+                            .prepare =
+                                [](Words& in) {
+                                  for (Word& w : in) w = w % 0x7f7fffffu + 1;
+                                  begin_with(in, {0.0f, -1.0f, kInfinity, kNan, 1.0f, 4.0f, 1e-45f,
+                                                  1e-40f, 0x1.fffffep127f, 0x1p-126f});
+                                },
+                            .expect =
+                                [](const Words& in, Expectation& want) {
+                                  for (std::size_t i = 0; i < in.size(); ++i) {
+                                    const double x = static_cast<double>(number(in[i]));
+                                    if (x > 0 && std::isfinite(x)) {
+                                      want.number(i, 1 / std::sqrt(x), 1 / std::sqrt(x));
+                                    } else {
+                                      want.number(i, kNan);
+                                    }
+                                  }
+                                }};
+
 // IEEE 754-2008 maxNum; of two zeros either will do.
 ASSAY_KERNEL(kThreads) void maxima(const Word* in, Word* out) {
   const int i = index() * 2;
