@@ -23,13 +23,15 @@ struct LaunchConfig {
   std::int64_t blocks = 1;        // at most 2^31 - 1
   int threads = 1;                // a block
   std::int64_t shared_bytes = 0;  // dynamic, a block; above 48 KB only after allow_shared
+  int cluster = 1;                // consecutive blocks that are a cluster: 1 to 8, 1 below sm_90
   Stream stream;
 };
 
 inline std::string describe(const LaunchConfig& config) {
   return "launch of " + std::to_string(config.blocks) + " blocks of " +
          std::to_string(config.threads) + " threads with " + std::to_string(config.shared_bytes) +
-         " bytes of shared memory";
+         " bytes of shared memory" +
+         (config.cluster == 1 ? "" : " in clusters of " + std::to_string(config.cluster));
 }
 
 #if ASSAY_SIMT
@@ -60,7 +62,8 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&...
   const Arguments arguments(kernel, static_cast<Parameters>(std::forward<Args>(args))...);
   if (config.blocks < 1 || config.blocks > INT32_MAX)
     throw EnvironmentError(describe(config) + ": too many");
-  const executor::Shape shape = {config.blocks, config.threads, config.shared_bytes};
+  const executor::Shape shape = {config.blocks, config.threads, config.shared_bytes,
+                                 config.cluster};
   const auto* function = reinterpret_cast<const void*>(kernel);
   if (const char* why = executor::refusal(function, shape))
     throw EnvironmentError(describe(config) + ": " + why);
@@ -115,6 +118,13 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Args&&...
   native.blockDim = dim3(static_cast<unsigned>(config.threads));
   native.dynamicSmemBytes = static_cast<std::size_t>(config.shared_bytes);
   native.stream = static_cast<cudaStream_t>(config.stream.handle);
+  cudaLaunchAttribute cluster = {};
+  if (config.cluster != 1) {
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(config.cluster), 1, 1};
+    native.attrs = &cluster;
+    native.numAttrs = 1;
+  }
   const cudaError_t status = cudaLaunchKernelEx(&native, kernel, std::forward<Args>(args)...);
   if (status != cudaSuccess) check(status, describe(config));
 }

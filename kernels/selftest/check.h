@@ -28,6 +28,7 @@ struct Check {
   std::int64_t blocks = 1;
   int threads = kWarpSize;
   std::int64_t shared_bytes = 0;  // dynamic
+  int cluster = 1;
   std::size_t inputs = 1, outputs;
   std::optional<Word> initial{};
   double bound = 0;
@@ -51,10 +52,15 @@ struct Register {
     if (check.prepare != nullptr) twin.prepare = check.prepare;
     twin.expect = check.expect;
     twin.launch = [kernel = check.kernel, blocks = check.blocks, threads = check.threads,
-                   shared_bytes = check.shared_bytes](const Word* in, Word* out, Stream stream) {
+                   shared_bytes = check.shared_bytes,
+                   cluster = check.cluster](const Word* in, Word* out, Stream stream) {
       if (shared_bytes > 48 << 10) allow_shared(kernel, shared_bytes);
       launch(kernel,
-             {.blocks = blocks, .threads = threads, .shared_bytes = shared_bytes, .stream = stream},
+             {.blocks = blocks,
+              .threads = threads,
+              .shared_bytes = shared_bytes,
+              .cluster = cluster,
+              .stream = stream},
              in, out);
     };
     const RegisterTwinCheck registered(std::move(twin));

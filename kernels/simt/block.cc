@@ -84,12 +84,14 @@ void Block::begin(Launch& launch, std::int64_t index, Progress& progress) {
   if (static_cast<int>(all_.size()) < threads_) all_.resize(static_cast<std::size_t>(threads_));
   for (int i = 0; i < threads_; ++i) {
     Thread& thread = all_[static_cast<std::size_t>(i)];
-    thread.position = {i, index_, threads_, static_cast<int>(launch.shape.blocks)};
+    thread.position = {i, index_, threads_, static_cast<int>(launch.shape.blocks),
+                       static_cast<int>(launch.shape.cluster)};
     thread.block = this;
     thread.state = State::ready;
     thread.copies.clear();
     thread.group = 0;
     thread.barrier = nullptr;
+    thread.rounds = 0;
     thread.fiber.reset(enter);
     race::begin(thread);
     ready_.insert(i);
@@ -138,6 +140,7 @@ std::uint64_t Block::random() {
     outcome_ = Outcome::stopped;
     return nullptr;
   }
+  if (cluster() != nullptr) take_mail();
   if (!bulk_copies.empty()) maybe_land_bulk();
   if (ready_.empty()) {
     outcome_ = left_ == 0 ? Outcome::done : Outcome::polling;
@@ -175,7 +178,7 @@ void Block::suspend(State state, const char* operation, const void* place) {
   if (state == State::ready) ready_.insert(self.index());
   if (state == State::polling) ++polling_;
   Thread* next = pick();
-  if (next == nullptr && outcome_ == Outcome::polling && polling_ == 0) {
+  if (next == nullptr && outcome_ == Outcome::polling && polling_ == 0 && cluster() == nullptr) {
     fail("divergence",
          "no thread of block " + std::to_string(index_) + " can go on:\n" + whereabouts());
   }
@@ -223,7 +226,7 @@ void Block::leave(Thread& self) {
     if (met.mask >> self.index() % kWarp & 1u) here(met.operation, met.place, met.first);
   }
   Thread* next = pick();
-  if (next == nullptr && outcome_ == Outcome::polling && polling_ == 0) {
+  if (next == nullptr && outcome_ == Outcome::polling && polling_ == 0 && cluster() == nullptr) {
     fail("divergence",
          "no thread of block " + std::to_string(index_) + " can go on:\n" + whereabouts());
   }

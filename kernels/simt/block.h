@@ -14,7 +14,9 @@
 
 namespace assay::executor {
 
+struct Cluster;
 struct Launch;
+struct Mail;
 struct Progress;
 
 inline constexpr int kWarp = 32;
@@ -43,6 +45,7 @@ struct alignas(64) Thread {
   Fiber fiber;
   std::uint64_t* barrier = nullptr;  // and the mbarrier and parity, where it waits for one
   int parity = 0;
+  std::int64_t rounds = 0;        // of the cluster's barrier that it has arrived at
   std::vector<AsyncCopy> copies;  // by age
   int group = 0;                  // the number of its open group of copies
   race::Clock clock;
@@ -95,6 +98,7 @@ struct MBarrier {
   std::int64_t bytes = 0;  // still to come; below zero when more came than were announced
   std::int64_t announced = 0, landed = 0;  // of this phase
   int phase = 0;
+  int announcer = 0;                    // the thread that announced bytes last
   race::Knowledge arriving, completed;  // of the current phase, of the last complete one
 };
 
@@ -131,6 +135,7 @@ class Arena {
   std::uint32_t offset(const void* address) const {
     return static_cast<std::uint32_t>(static_cast<const char*>(address) - memory_);
   }
+  char* at(std::uint32_t offset) const { return memory_ + offset; }
   // The slot with that byte; null: none has it.
   const Slot* slot_at(std::uint32_t offset) const;
   // "`sums`, byte 12", or "12 bytes after `sums`".
@@ -183,6 +188,10 @@ class Block {
   void land_bulk(std::size_t which);
   void complete_phase(MBarrier& barrier);
   void maybe_land_bulk();
+  void take_mail();
+  void deliver(const Mail& letter);
+  Cluster* cluster() const;
+  int rank() const;
   std::string describe(const MBarrier& barrier) const;
 
   std::unordered_map<const std::uint64_t*, MBarrier> mbarriers;

@@ -172,6 +172,7 @@ __attribute__((noinline)) void mbarrier_arrive(std::uint64_t* barrier, int expec
   if (expects) {
     state.bytes += expected_bytes;
     state.announced += expected_bytes;
+    state.announcer = self.index();
   }
   if (state.pending == 0) {
     block.fail("divergence", "mbarrier_arrive by " + block.thread_name(self.index()) + " at " +

@@ -20,7 +20,7 @@ extern constinit thread_local Thread* current;
 
 struct Position {  // of a thread in its launch; the first member of Thread, so that wrappers can
                    // read it quickly
-  int thread = 0, block = 0, threads = 0, blocks = 0;
+  int thread = 0, block = 0, threads = 0, blocks = 0, cluster = 1;
 };
 inline const Position& position() { return *reinterpret_cast<const Position*>(current); }
 
@@ -68,6 +68,12 @@ void mbarrier_expect(std::uint64_t* barrier, int bytes);
 bool mbarrier_test(std::uint64_t* barrier, int parity);
 void mbarrier_wait(std::uint64_t* barrier, int parity);
 void copy_bulk(void* shared, const void* global, int bytes, std::uint64_t* barrier);
+
+// --- clusters
+
+void cluster_arrive();
+void cluster_wait();
+void cluster_store(float* shared, int rank, float value, std::uint64_t* barrier);
 
 // --- memory
 

@@ -71,6 +71,7 @@ void Launch::report(const std::string& new_kind, const std::string& new_text) {
 
 namespace {
 
+constexpr int kMaxCluster = 8;  // that every device with clusters has
 constexpr std::int64_t kPlainShared = 48 << 10;
 constexpr std::int64_t kReservedShared = 1 << 10;  // that each resident block takes besides
 
@@ -235,9 +236,9 @@ struct Muted {
 
 // --- blocks
 
-// The block that is started as number i.
-std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
-  const std::int64_t blocks = launch.shape.blocks;
+// The cluster that is started as number i.
+std::int64_t cluster_in_order(const Launch& launch, std::int64_t i) {
+  const std::int64_t blocks = launch.shape.blocks / launch.shape.cluster;
   switch (launch.schedule) {
     case Schedule::descending:
       return blocks - 1 - i;
@@ -252,6 +253,13 @@ std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
     default:
       return i;
   }
+}
+
+// The block that is started as number i. Those of a cluster follow each other: it is never the
+// later ones that keep an earlier one from being whole.
+std::int64_t block_in_order(const Launch& launch, std::int64_t i) {
+  const std::int64_t cluster = launch.shape.cluster;
+  return cluster_in_order(launch, i / cluster) * cluster + i % cluster;
 }
 
 void work(Launch& launch, Progress& progress) {
@@ -303,6 +311,10 @@ const char* refusal(const void* function, const Shape& shape) {
       shape.shared_bytes < 0) {
     return "invalid argument";
   }
+  const int most = settings().device.arch >= 90 ? kMaxCluster : 1;
+  if (shape.cluster < 1 || shape.cluster > most || shape.blocks % shape.cluster != 0) {
+    return "invalid cluster";
+  }
   return shape.shared_bytes > most_shared(function) ? "invalid argument" : nullptr;
 }
 
@@ -336,6 +348,12 @@ void launch(const Kernel& kernel, const Shape& shape) {
   state.trace = settings().trace;
   state.number = ++launches;
   state.resident = resident_blocks(shape.threads, shape.shared_bytes);
+  if (shape.cluster > 1) {  // whole ones
+    state.resident = std::max<std::int64_t>(1, state.resident / shape.cluster) * shape.cluster;
+    state.clusters = std::vector<Cluster>(static_cast<std::size_t>(shape.blocks / shape.cluster));
+    for (Cluster& cluster : state.clusters)
+      cluster.mail.resize(static_cast<std::size_t>(shape.cluster));
+  }
   state.raised = allowed_shared().count(kernel.function) > 0;
   // A worker for each part; none takes more than one.
   const std::int64_t workers =

@@ -53,6 +53,7 @@ struct Kernel {
 
 struct Shape {
   std::int64_t blocks, threads, shared_bytes;
+  std::int64_t cluster = 1;
 };
 
 // Why the device would refuse the launch, in its words; null: it would not.
@@ -72,6 +73,20 @@ struct alignas(64) Progress {
   void step() { steps.store(steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 };
 
+// A store into the shared memory of another block, on its way.
+struct Mail {
+  std::uint32_t to, barrier;  // offsets in the arena, which are the same in all blocks
+  float value;
+  const void* place;
+};
+
+// What the blocks of a cluster share.
+struct Cluster {
+  std::atomic<std::int64_t> arrived{0};  // threads, in all rounds of the cluster's barrier
+  std::mutex mutex;
+  std::vector<std::vector<Mail>> mail;  // by rank
+};
+
 // A launch under way.
 struct Launch {
   const Kernel* kernel;
@@ -82,6 +97,8 @@ struct Launch {
   std::uint32_t number;  // of all launches
   std::int64_t resident;
   bool raised;  // allow_shared has been called for the kernel
+
+  std::vector<Cluster> clusters;  // none where each block is by itself
 
   std::vector<Progress> progress;  // by worker
   std::atomic<bool> stop{false};
