@@ -97,6 +97,12 @@ std::int64_t resident_blocks(void (*)(Parameters...), int threads, std::int64_t 
   return executor::resident_blocks(threads, shared_bytes);
 }
 
+template <class... Parameters>
+std::int64_t resident_clusters(void (*)(Parameters...), int threads, std::int64_t shared_bytes,
+                               int cluster) {
+  return std::max<std::int64_t>(1, executor::resident_blocks(threads, shared_bytes) / cluster);
+}
+
 inline std::int64_t max_shared_bytes() { return executor::settings().device.shared_per_block; }
 
 #else
@@ -154,6 +160,25 @@ std::int64_t resident_blocks(void (*kernel)(Parameters...), int threads,
                                                       static_cast<std::size_t>(shared_bytes)),
         "asking for the occupancy of a kernel");
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(blocks) * multiprocessors);
+}
+
+// Likewise, of clusters of `cluster` blocks.
+template <class... Parameters>
+std::int64_t resident_clusters(void (*kernel)(Parameters...), int threads,
+                               std::int64_t shared_bytes, int cluster) {
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(cluster));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  int clusters = 0;
+  check(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config),
+        "asking for the occupancy of a kernel in clusters");
+  return std::max(1, clusters);
 }
 
 // The most shared memory that one block may have on the current device, static and dynamic
