@@ -13,7 +13,7 @@ namespace {
 
 // Chains that depend on nothing else: four cycles of latency, two units.
 constexpr int kChains = 12;
-constexpr std::int64_t kSteps = 1 << 16;
+constexpr std::int64_t kSteps = 1 << 19;
 
 struct Chains {
   template <Isa isa>

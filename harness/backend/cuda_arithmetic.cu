@@ -25,9 +25,11 @@ __device__ unsigned random_pair(unsigned index, Arithmetic arithmetic) {
   return (random_word(index) & mantissas) | exponents;
 }
 
-__device__ void finish(const float* sums, int count, double operations, double* ran) {
+template <int kCount>
+__device__ void finish(const float (&sums)[kCount], double operations, double* ran) {
   float sum = 0;
-  for (int i = 0; i < count; ++i) sum += sums[i];
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) sum += sums[i];
   if (sum == 0x1p-100f) ran[1] = sum;  // which it is not, but the compiler cannot know
   if (blockIdx.x == 0 && threadIdx.x == 0) ran[0] = operations * gridDim.x;
 }
@@ -51,7 +53,7 @@ __global__ void __launch_bounds__(kFmaThreads) fma(int rounds, double* ran) {
       }
     }
   }
-  finish(sums, kChains, 2.0 * kFmaSteps * kChains * kFmaThreads * rounds, ran);
+  finish(sums, 2.0 * kFmaSteps * kChains * kFmaThreads * rounds, ran);
 }
 
 constexpr int kMatrixThreads = 256, kTiles = 8;
@@ -59,7 +61,7 @@ constexpr int kMatrixThreads = 256, kTiles = 8;
 template <Arithmetic kArithmetic>
 __global__ void __launch_bounds__(kMatrixThreads, 2) warp_matrix(int rounds, double* ran) {
 #if __CUDA_ARCH__ >= 800
-  float sums[kTiles][4] = {};
+  float sums[kTiles * 4] = {};
   unsigned a[4], b[kTiles][2];
   for (int i = 0; i < 4; ++i) a[i] = random_pair(threadIdx.x * 4 + i, kArithmetic);
   for (int i = 0; i < kTiles * 2; ++i) {
@@ -68,7 +70,7 @@ __global__ void __launch_bounds__(kMatrixThreads, 2) warp_matrix(int rounds, dou
   for (int round = 0; round < rounds; ++round) {
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
-      float* const d = sums[tile];
+      float* const d = sums + 4 * tile;
       if constexpr (kArithmetic == Arithmetic::matrix_bf16) {
         asm volatile(
             "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
@@ -84,7 +86,7 @@ __global__ void __launch_bounds__(kMatrixThreads, 2) warp_matrix(int rounds, dou
       }
     }
   }
-  finish(sums[0], kTiles * 4, 2.0 * 16 * 8 * 16 * kTiles * (kMatrixThreads / kWarp) * rounds, ran);
+  finish(sums, 2.0 * 16 * 8 * 16 * kTiles * (kMatrixThreads / kWarp) * rounds, ran);
 #endif
 }
 
@@ -136,7 +138,7 @@ __global__ void __launch_bounds__(kGroupThreads, 1) warpgroup_matrix(int rounds,
   }
 #undef ASSAY_PRODUCT
 #undef ASSAY_EIGHT
-  finish(d, 64, 2.0 * 64 * 128 * 16 * kSteps * (kGroupThreads / kGroup) * rounds, ran);
+  finish(d, 2.0 * 64 * 128 * 16 * kSteps * (kGroupThreads / kGroup) * rounds, ran);
 #endif
 }
 

@@ -2,7 +2,11 @@
 // together they hold rows that no block has the shared memory for, and V is still read once. Within
 // a block groups of four warps take rows in turn; each keeps X of its rows in registers. A block
 // tells the others its sums over its slice, and all add them up in the same order. Versus fused:
-// for N·D beyond the shared memory of a block, where that reads V and dO again and again from L2.
+// for N·D beyond the shared memory of a block, where that reads V and dO again and again from L2:
+// on an H100 with bf16 883 µs for 2550 at N = 62, T = 1024, D = 7168 (2.08 TB/s of the least
+// bytes), 957 for 2950 at N = 32, T = 4096, D = 4096 (2.28), 1200 for 2710 at N = 16, T = 4096, D =
+// 7168, where a token is little work for what its blocks tell each other. With eight blocks in
+// place of four N = 32 takes 1830 µs.
 #include <optional>
 
 #include "kernels/attnres_bwd/softmax.h"
@@ -225,8 +229,6 @@ void gradients(Arguments a, Config c, float* x_parts) {
     }
     first_slot = slot;
   }
-  cluster_arrive();
-
   // X of all groups, in order, where the ring was.
   wait_async<0>();
   sync_threads();
@@ -249,7 +251,6 @@ void gradients(Arguments a, Config c, float* x_parts) {
       slice.store({x_parts, DType::f32}, row, i, sum);
     }
   }
-  cluster_wait();  // nobody stores here any more
 #endif
 }
 

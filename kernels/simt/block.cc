@@ -140,8 +140,11 @@ std::uint64_t Block::random() {
     outcome_ = Outcome::stopped;
     return nullptr;
   }
-  if (cluster() != nullptr) take_mail();
-  if (!bulk_copies.empty()) maybe_land_bulk();
+  // On a thread's turn, which a finding ends; threads that poll get one whenever the block is run.
+  if (current != nullptr) {
+    if (cluster() != nullptr) take_mail();
+    if (!bulk_copies.empty()) maybe_land_bulk();
+  }
   if (ready_.empty()) {
     outcome_ = left_ == 0 ? Outcome::done : Outcome::polling;
     return nullptr;
@@ -231,6 +234,7 @@ void Block::leave(Thread& self) {
          "no thread of block " + std::to_string(index_) + " can go on:\n" + whereabouts());
   }
   if (next == nullptr && outcome_ == Outcome::done) {
+    if (cluster() != nullptr) leave_cluster();
     if (const std::int64_t at = arena_.overwritten(); at >= 0) {
       fail("out_of_bounds", "block " + std::to_string(index_) + " wrote " +
                                 arena_.describe(static_cast<std::uint32_t>(at)) +

@@ -189,6 +189,7 @@ class Block {
   void complete_phase(MBarrier& barrier);
   void maybe_land_bulk();
   void take_mail();
+  void leave_cluster();
   void deliver(const Mail& letter);
   Cluster* cluster() const;
   int rank() const;

@@ -10,6 +10,11 @@
 
 namespace assay::executor {
 
+namespace {
+// Of the one letter in the box of a block that has left.
+constexpr std::uint32_t kNowhere = ~0U;
+}  // namespace
+
 Cluster* Block::cluster() const {
   if (launch_->clusters.empty()) return nullptr;
   return &launch_->clusters[static_cast<std::size_t>(index_ / launch_->shape.cluster)];
@@ -25,6 +30,22 @@ void Block::take_mail() {
     std::swap(mail, all.mail[static_cast<std::size_t>(rank())]);
   }
   for (const Mail& letter : mail) deliver(letter);
+}
+
+// What is still on its way, or sent from now on, would land in the memory of whoever comes next.
+void Block::leave_cluster() {
+  const void* place = nullptr;
+  {
+    Cluster& all = *cluster();
+    const std::scoped_lock lock(all.mutex);
+    std::vector<Mail>& mail = all.mail[static_cast<std::size_t>(rank())];
+    if (!mail.empty()) place = mail.front().place;
+    mail = {{.to = kNowhere, .barrier = kNowhere, .value = 0, .place = nullptr}};
+  }
+  if (place != nullptr) {
+    fail("out_of_bounds", "cluster_store at " + executor::place(place) + " to block " +
+                              std::to_string(index_) + ", which has left before it arrived");
+  }
 }
 
 void Block::deliver(const Mail& letter) {
@@ -82,8 +103,14 @@ __attribute__((noinline)) void cluster_store(float* shared, int rank, float valu
                                     " takes a place and an mbarrier in shared memory");
   }
   const Mail letter = {arena.offset(shared), arena.offset(barrier), value, place};
-  const std::scoped_lock lock(cluster->mutex);
-  cluster->mail[static_cast<std::size_t>(rank)].push_back(letter);
+  {
+    const std::scoped_lock lock(cluster->mutex);
+    std::vector<Mail>& mail = cluster->mail[static_cast<std::size_t>(rank)];
+    if (mail.empty() || mail.back().to != kNowhere) return mail.push_back(letter);
+  }
+  block.fail("out_of_bounds", "cluster_store by " + block.thread_name(self.index()) + " at " +
+                                  executor::place(place) + " to block " + std::to_string(rank) +
+                                  " of its cluster, which has left");
 }
 
 }  // namespace assay::executor

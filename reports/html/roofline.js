@@ -26,7 +26,7 @@ function plotRoofline(rows) {
       // Up to the highest flat roof that a memory of this speed can feed.
       const ceilings = [["fp32 multiply-adds", most(own.map((time) => time.fma))], ["matrix units", most(own.map((time) => time.matrix))]]
         .filter(([, rate]) => rate > 0);
-      const end = Math.max(high, ...ceilings.map(([, rate]) => rate / fast));
+      const end = ceilings.length ? Math.max(low, ...ceilings.map(([, rate]) => rate / fast)) : high;
       for (const [what, rate] of ceilings) flats.push({from: Math.max(low, rate / fast), rate, words: named(`${what}: ${scaled(rate, ...kFlops)}`)});
       const roof = (limit) => [{x: low, y: low * limit}, {x: end, y: end * limit}];
       const range = fast / slow < 1.005 ? tick(kRate)(fast) : `${scaled(slow, ...kRate)} to ${scaled(fast, ...kRate)}`;
@@ -35,7 +35,7 @@ function plotRoofline(rows) {
       datasets.push(guide(roof(fast), css("--roof"), {words: named(`memory: ${range} measured`)}),
         guide(roof(slow), css("--roof"), {borderWidth: 0, fill: {target: "-1", above: `${css("--roof")}30`, below: `${css("--roof")}30`}}));
     }
-    const right = 2 * most(ends);
+    const right = 2 * Math.max(high, most(ends));
     for (const {from, rate, words} of flats) datasets.push(guide([{x: from, y: rate}, {x: right, y: rate}], css("--roof"), {words}));
     if (flats.length) ends.push(right);
     if (roofs.length)
