@@ -111,6 +111,12 @@ void Block::enter(Fiber&) {
   self.block->leave(self);
 }
 
+namespace {
+// By what lands in shared memory while no thread has its turn: the worker's own stack goes back to
+// run().
+struct FoundBetweenTurns {};
+}  // namespace
+
 Block::Outcome Block::run(Fiber& worker) {
   worker_ = &worker;
   if (polling_ > 0) {
@@ -119,10 +125,14 @@ Block::Outcome Block::run(Fiber& worker) {
     }
   }
   outcome_ = Outcome::stopped;
-  if (Thread* next = pick()) {
-    take_turn(next);
-    next->fiber.resume(worker);
-    take_turn(nullptr);
+  try {
+    if (Thread* next = pick()) {
+      take_turn(next);
+      next->fiber.resume(worker);
+      take_turn(nullptr);
+    }
+  } catch (const FoundBetweenTurns&) {
+    outcome_ = Outcome::stopped;
   }
   return outcome_;
 }
@@ -140,11 +150,8 @@ std::uint64_t Block::random() {
     outcome_ = Outcome::stopped;
     return nullptr;
   }
-  // On a thread's turn, which a finding ends; threads that poll get one whenever the block is run.
-  if (current != nullptr) {
-    if (cluster() != nullptr) take_mail();
-    if (!bulk_copies.empty()) maybe_land_bulk();
-  }
+  if (cluster() != nullptr) take_mail();
+  if (!bulk_copies.empty()) maybe_land_bulk();
   if (ready_.empty()) {
     outcome_ = left_ == 0 ? Outcome::done : Outcome::polling;
     return nullptr;
@@ -254,6 +261,7 @@ void Block::leave(Thread& self) {
 void Block::fail(const std::string& kind, const std::string& text) {
   launch_->report(kind, text);
   outcome_ = Outcome::stopped;
+  if (current == nullptr) throw FoundBetweenTurns();
   give_back();
   __builtin_unreachable();
 }

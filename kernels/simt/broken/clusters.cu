@@ -64,13 +64,15 @@ ASSAY_BROKEN_CLUSTER(inbox_refilled_too_early, "", "race", "") {
   }
 }
 
-// The other block does not wait for what it is sent.
+// The other block does not wait for what it is sent, which comes long after it has left.
 ASSAY_BROKEN_CLUSTER(sent_to_who_has_left, "out_of_bounds", "out_of_bounds", "out_of_bounds") {
   ASSAY_SHARED(values, [kThreads], float);
   ASSAY_SHARED(barrier, [1], std::uint64_t);
   const Inbox inbox = {&values[0], &barrier[0]};
   inbox.open();
-  if (cluster_rank() == 0) inbox.send(in[thread_index()]);
+  if (cluster_rank() == 1) return;
+  for (int i = 0; i < 2000; ++i) sync_threads();
+  inbox.send(in[thread_index()]);
 }
 
 }  // namespace assay::simt::broken
