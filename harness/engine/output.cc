@@ -1,6 +1,5 @@
 #include "harness/engine/output.h"
 
-#include "harness/core/host.h"
 #include "harness/core/spending.h"
 
 namespace assay {
@@ -19,10 +18,7 @@ void Output::take_by(const Look& look, const Fetch& fetch) {
   if (copies_[now_].storage) now_ = 1 - now_;  // over the older one
   Copy& copy = copies_[now_];
   const std::int64_t bytes = spec_.bytes();
-  if (!copy.storage) {
-    copy.storage = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes));
-    prefer_huge_pages(copy.storage.get(), bytes);
-  }
+  if (!copy.storage) copy.storage = HostMemory(bytes);
   fetch(TensorView{spec_, copy.storage.get()});
   // Not always `there`: what arrived is what will be judged, and if a kernel has left work running
   // the device's memory may have changed meanwhile.

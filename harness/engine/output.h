@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <vector>
 
 #include "harness/backend/backend.h"
 #include "harness/core/fingerprint.h"
+#include "harness/core/host_memory.h"
 #include "harness/engine/buffers.h"
 
 namespace assay {
@@ -35,7 +35,7 @@ class Output {
 
  private:
   struct Copy {
-    std::unique_ptr<std::byte[]> storage;
+    HostMemory storage;
     Fingerprint print;
   };
   template <class Look, class Fetch>

@@ -1,0 +1,61 @@
+#include "harness/core/host_memory.h"
+
+#include "harness/testing.h"
+
+namespace assay {
+namespace {
+
+constexpr std::int64_t kMiB = 1 << 20;
+
+TEST_CASE("a block of host memory that was given back is handed out again") {
+  KeptBlocks kept(100 * kMiB);
+  auto block = kept.take(20 * kMiB);
+  const std::byte* const where = block.storage.get();
+  kept.give(std::move(block));
+  CHECK(kept.held() == 20 * kMiB);
+
+  SECTION("for as many bytes, and once") {
+    auto first = kept.take(20 * kMiB), second = kept.take(20 * kMiB);
+    CHECK(first.storage.get() == where);
+    CHECK(second.storage.get() != where);
+    CHECK(kept.held() == 0);
+  }
+  SECTION("for fewer, down to half") {
+    CHECK(kept.take(9 * kMiB).storage.get() != where);
+    CHECK(kept.take(10 * kMiB).storage.get() == where);
+  }
+  SECTION("for no more") { CHECK(kept.take(20 * kMiB + 1).storage.get() != where); }
+  SECTION("the smallest that fits") {
+    kept.give({std::make_unique<std::byte[]>(24 * kMiB), 24 * kMiB});
+    CHECK(kept.take(18 * kMiB).storage.get() == where);
+  }
+}
+
+TEST_CASE("kept blocks of host memory stay within their limit") {
+  KeptBlocks kept(100 * kMiB);
+  const auto give = [&](std::int64_t bytes) {
+    kept.give(
+        {std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes});
+  };
+  give(60 * kMiB);
+  give(30 * kMiB);
+  give(1 * kMiB);  // too small to be worth it
+  CHECK(kept.held() == 90 * kMiB);
+  give(20 * kMiB);  // the oldest goes
+  CHECK(kept.held() == 50 * kMiB);
+  give(101 * kMiB);
+  CHECK(kept.held() == 50 * kMiB);
+}
+
+TEST_CASE("host memory moves") {
+  HostMemory memory(8 * kMiB), other;
+  std::byte* const where = memory.get();
+  CHECK(!other);
+  other = std::move(memory);
+  CHECK(other.get() == where);
+  const HostMemory third(std::move(other));
+  CHECK(third.get() == where);
+}
+
+}  // namespace
+}  // namespace assay
