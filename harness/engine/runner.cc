@@ -27,7 +27,7 @@ Record InProcess::run(const Job& job, const RunOptions& options) {
     return record;
   }
   RunOptions each = options;
-  each.verify.twins = &twins_;
+  if (options.verify.has_twins) each.verify.twins = &twins_;
   Record record = run_case(
       {job.problem, job.variant, device.get(), limits.get(), job.alias, job.note}, oracle_, each);
   for (std::size_t i = 0; i < opening.size(); ++i) {

@@ -155,9 +155,15 @@ Plan make_plan(const std::vector<Problem>& problems, const Selection& selection)
 }
 
 void run_sweep(const Plan& plan, const RunOptions& options, Runner& runner, Observer& observer) {
+  const auto has = [&](Backend backend) {
+    return std::any_of(plan.devices.begin(), plan.devices.end(),
+                       [&](const DeviceInfo& device) { return device.backend == backend; });
+  };
+  RunOptions each = options;
+  each.verify.has_twins = has(Backend::cuda) && has(Backend::simt);
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     observer.begin_case(plan.jobs[i], i);
-    observer.end_case(runner.run(plan.jobs[i], options), i);
+    observer.end_case(runner.run(plan.jobs[i], each), i);
   }
 }
 

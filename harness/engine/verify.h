@@ -38,6 +38,7 @@ inline constexpr const char* kFence = "fence";
 
 struct VerifyOptions {
   Execution execution;           // an empty schedule: all that the device has, in turn
+  bool has_twins = false;        // cuda and simt are both in the sweep: what run_sweep says
   TwinOutputs* twins = nullptr;  // where outputs are kept to be compared, if they are
   std::string dump;              // folder for inputs and outputs as .npy; empty: none
 };
