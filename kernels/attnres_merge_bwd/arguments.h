@@ -81,7 +81,8 @@ ASSAY_DEVICE Coefficients merge_backward(const Arguments& a, const Sums& sums, f
   // Each weight from the exponential that is at most 1: neither cancels. A NaN passes through.
   const float x = l - l1;
   const float odds = exp2_approx((x < 0 ? x : -x) * kLog2E), sum = 1 + odds;
-  const float beta = (x >= 0 ? 1 : odds) / sum, rest = (x >= 0 ? odds : 1) / sum;
+  const float larger = 1.0f / sum, smaller = odds * larger;
+  const float beta = x >= 0 ? larger : smaller, rest = x >= 0 ? smaller : larger;
   const float s = beta * rest * sums.gain;
   const float d_l = s + beta * d_lse;
   const float key = d_l * r;

@@ -44,8 +44,9 @@ struct Token {
   float l1, d_lse;
 };
 
-// P, O1, dH, dP and dO1 are all of T, and vectors may be used. Blocks take tokens in turn.
-template <class T, class S, bool kAdds>
+// P, O1, dH, dP and dO1 are all of T, and vectors may be used. kPlain: w is of T, too, there is no
+// g, and L1, dL1 and dLSE are f32: no dtype is looked at. Blocks take tokens in turn.
+template <class T, class S, bool kAdds, bool kPlain>
 ASSAY_KERNEL(S::kMaxThreads, S::kMinBlocks)
 void fused(Arguments a, Target target) {
   constexpr int kSize = kVectorSize<T>, kVectors = S::kVectors;
@@ -53,7 +54,7 @@ void fused(Arguments a, Target target) {
   constexpr int kWarps = S::kMaxThreads / kWarpSize;
   ASSAY_SHARED(partial, [2][kWarps][kSums], float);
 
-  const Slice<T> slice = {a.dim, a.aligned};
+  const Slice<T> slice = {a.dim, true};
   const int lane = lane_index();
   const auto fetch = [&](std::int64_t t, Token<kVectors>& token) {
     if (t >= a.tokens) return;
@@ -64,8 +65,13 @@ void fused(Arguments a, Target target) {
       token.o1[i] = slice.load(a.o1.as<T>() + row, i);
       token.d_h[i] = slice.load(a.d_h.as<T>() + row, i);
     }
-    token.l1 = a.l1.load(t);
-    token.d_lse = lse_cotangent(a, t);
+    if constexpr (kPlain) {
+      token.l1 = a.l1.as<float>()[t];
+      token.d_lse = a.d_lse.present() ? a.d_lse.as<float>()[t] : 0;
+    } else {
+      token.l1 = a.l1.load(t);
+      token.d_lse = lse_cotangent(a, t);
+    }
   };
   const auto widened = [](const Vector& from, float(&to)[kSize]) {
     ASSAY_UNROLL
@@ -76,7 +82,12 @@ void fused(Arguments a, Target target) {
   const auto load_c = [&](int i, float(&c)[kSize]) {
     ASSAY_UNROLL
     for (int j = 0; j < kSize; ++j) c[j] = 0;
-    if (slice.first(i) < a.dim) load_weights(a.w, a.g, slice.first(i), c);
+    if (slice.first(i) >= a.dim) return;
+    if constexpr (kPlain) {
+      load_elements(a.w.as<T>() + slice.first(i), c);
+    } else {
+      load_weights(a.w, a.g, slice.first(i), c);
+    }
   };
 
   const bool in_place = a.d_p.data == a.d_h.data;  // what is added to is dH
@@ -126,7 +137,12 @@ void fused(Arguments a, Target target) {
       ASSAY_UNROLL
       for (int j = 0; j < kSize; ++j) x[i][j] += of.key * p[j];
     }
-    if (thread_index() == 0) a.d_l1.store(t, of.d_l1);
+    if (thread_index() > 0) continue;
+    if constexpr (kPlain) {
+      a.d_l1.as<float>()[t] = of.d_l1;
+    } else {
+      a.d_l1.store(t, of.d_l1);
+    }
   }
 
   // X.
@@ -199,12 +215,22 @@ std::optional<Config> choose(const Problem& p) {
   return {};
 }
 
+bool is_plain(const Problem& p) {
+  return p.dtype_of("w") == p.dtype_of("P") && !p.has("g") && p.dtype_of("L1") == DType::f32 &&
+         p.dtype_of("dL1") == DType::f32 && (!p.has("dLSE") || p.dtype_of("dLSE") == DType::f32);
+}
+
 // Calls f(kernel) with what the problem takes of `fused`.
+template <class T, class S, class F>
+auto with_kernel(bool adds, bool plain, const F& f) {
+  if (adds) return plain ? f(fused<T, S, true, true>) : f(fused<T, S, true, false>);
+  return plain ? f(fused<T, S, false, true>) : f(fused<T, S, false, false>);
+}
 template <class F>
 auto with_kernel(const Problem& p, const Config& config, const F& f) {
   return dispatch(p.dtype_of("P"), [&]<class T>(std::type_identity<T>) {
     return with_shape(config, [&]<class S>(S) {
-      return p.flag("accumulate") ? f(fused<T, S, true>) : f(fused<T, S, false>);
+      return with_kernel<T, S>(p.flag("accumulate"), is_plain(p), f);
     });
   });
 }

@@ -5,27 +5,43 @@
 #include "kernels/device/block.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/rows.h"
+#include "kernels/device/warp.h"
 
 namespace assay::ASSAY_TWIN {
 
-inline constexpr int kReduceColumns = 32, kReduceGroups = 8;
-
-// A block adds kReduceColumns columns, each in kReduceGroups sums.
-template <int kGroups, class A>
-ASSAY_KERNEL(kReduceColumns* kGroups)
+// A block adds kWarpSize columns, each in kReduceGroups sums. It is short and waits for memory:
+// many threads, each with eight loads under way.
+inline constexpr int kReduceGroups = kWarpSize;
+template <class A>
+ASSAY_KERNEL(kWarpSize* kReduceGroups)
 void reduce_weights(A a, const float* partial, int parts) {  // partial (parts, Q, D)
-  ASSAY_SHARED(sums, [kGroups][kReduceColumns], float);
-  const int column = thread_index() % kReduceColumns, group = thread_index() / kReduceColumns;
+  constexpr int kAtOnce = 8;
+  ASSAY_SHARED(sums, [kReduceGroups][kWarpSize + 1], float);
+  const int lane = lane_index(), warp = warp_index();
   const std::int64_t columns = static_cast<std::int64_t>(a.queries) * a.dim;
-  const std::int64_t i = static_cast<std::int64_t>(block_index()) * kReduceColumns + column;
+  const std::int64_t first = static_cast<std::int64_t>(block_index()) * kWarpSize;
+
+  // A warp is a group, a lane a column.
   float sum = 0;
-  if (i < columns) {
-    for (int part = group; part < parts; part += kGroups) sum += partial[part * columns + i];
+  if (first + lane < columns) {
+    for (int part = warp; part < parts; part += kAtOnce * kReduceGroups) {
+      float values[kAtOnce];
+      ASSAY_UNROLL
+      for (int k = 0; k < kAtOnce; ++k) {
+        const int at = part + k * kReduceGroups;
+        values[k] = at < parts ? partial[at * columns + first + lane] : 0;
+      }
+      ASSAY_UNROLL
+      for (int k = 0; k < kAtOnce; ++k) sum += values[k];
+    }
   }
-  sums[group][column] = sum;
+  sums[warp][lane] = sum;
   sync_threads();
-  if (group > 0 || i >= columns) return;
-  for (int other = 1; other < kGroups; ++other) sum += sums[other][column];
+
+  // A warp is a column, a lane a group.
+  sum = warp_sum(sums[lane][warp]);
+  const std::int64_t i = first + warp;
+  if (lane > 0 || i >= columns) return;
   a.d_w.store(i, a.g.present() ? a.g.load(i) * sum : sum);
   if (a.d_g.data != nullptr) a.d_g.store(i, a.w.load(i) * sum);
 }
@@ -33,16 +49,16 @@ void reduce_weights(A a, const float* partial, int parts) {  // partial (parts, 
 template <class A>
 void launch_reduce(const A& a, const float* partial, std::int64_t parts, Stream stream) {
   const std::int64_t columns = static_cast<std::int64_t>(a.queries) * a.dim;
-  launch(reduce_weights<kReduceGroups, A>,
-         {.blocks = ceil_div(columns, kReduceColumns),
-          .threads = kReduceColumns * kReduceGroups,
+  launch(reduce_weights<A>,
+         {.blocks = ceil_div(columns, kWarpSize),
+          .threads = kWarpSize * kReduceGroups,
           .stream = stream},
          a, partial, static_cast<int>(parts));
 }
 
-// Roundings of that: those of a group, of the groups, and the products.
+// Roundings of that: those of a group, of the tree of groups, and the products.
 inline std::int64_t reduce_height(std::int64_t parts) {
-  return ceil_div(parts, kReduceGroups) + kReduceGroups + 2;
+  return ceil_div(parts, kReduceGroups) + 5 + 2;
 }
 
 }  // namespace assay::ASSAY_TWIN
