@@ -70,7 +70,8 @@ struct Weights {
 ASSAY_DEVICE Weights weigh(float l, float l1) {
   const float x = l - l1;
   const float odds = exp2_approx((x < 0 ? x : -x) * kLog2E), sum = 1 + odds;
-  return {(x >= 0 ? 1 : odds) / sum, maximum(l, l1) + log_accurate(sum)};
+  const float larger = 1.0f / sum;  // not odds / sum: zeros take a division's long way
+  return {x >= 0 ? larger : odds * larger, maximum(l, l1) + log_accurate(sum)};
 }
 
 // H = O1 + β (P - O1).
