@@ -29,11 +29,12 @@ inline Binding as(std::string tensor, Binding part) {
 struct Kinds {
   std::string usual;
   std::string many, many_backward;  // of phase 1 with at least kMany queries, of its gradients
+  std::string many_on_few;          // the first of these where there are at most kFew sources
   int arch = 80;                    // compute capability times ten that they need
 };
-inline constexpr std::int64_t kMany = 4;
+inline constexpr std::int64_t kMany = 4, kFew = 4;
 
-inline Kinds all(const std::string& kind) { return {kind, kind, kind}; }
+inline Kinds all(const std::string& kind) { return {kind, kind, kind, kind}; }
 
 class Schedule {
  public:
@@ -120,7 +121,9 @@ class Schedule {
               {"g", "g", layer(first_layer(b))},
               as("O", std::move(o)),
               {"LSE", "LSE"}},
-             layers_of(b) < kMany ? kinds_.usual : kinds_.many);
+             layers_of(b) < kMany ? kinds_.usual
+             : b + 1 <= kFew      ? kinds_.many_on_few
+                                  : kinds_.many);
   }
 
   // Phase 2 of its j-th layer: H of the running sum `p`, which is first updated by `u` if there is
@@ -219,7 +222,8 @@ inline Variant forward_variant(Backend backend, const std::string& name, const K
   variant.summary = kinds.many == kinds.usual
                         ? "every phase by its " + kinds.usual + " variant"
                         : "phase 1 of " + std::to_string(kMany) + " layers or more by " +
-                              kinds.many + ", the rest " + kinds.usual;
+                              kinds.many + ", on up to " + std::to_string(kFew) + " sources by " +
+                              kinds.many_on_few + "; the rest " + kinds.usual;
   variant.backend = backend;
   if (backend != Backend::cpu) variant.arch = {.min = kinds.arch};
   variant.steps = [kinds](const Problem& problem) { return forward(problem, kinds); };
@@ -229,7 +233,9 @@ inline Variant forward_variant(Backend backend, const std::string& kind) {
   return forward_variant(backend, kind, all(kind));
 }
 
-// Phase 1 on tensor cores.
-inline Kinds tensor_core_kinds() { return {"fused", "tensor_core_bulk", "tensor_core", 90}; }
+// Phase 1 on tensor cores, but where what it writes dominates.
+inline Kinds tensor_core_kinds() {
+  return {"fused", "tensor_core_bulk", "tensor_core", "queries", 90};
+}
 
 }  // namespace assay::block_attnres
