@@ -16,6 +16,7 @@
 #include "kernels/device/cluster.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
+#include "kernels/device/slice.h"
 #include "kernels/device/sm90.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_cluster {
@@ -98,20 +99,9 @@ struct Row {
   int d, dim;
 
   ASSAY_DEVICE Vector load(const T* row) const {
-    Vector result = {};
-    if constexpr (kAligned) {
-      load_words(row + d, result.words);
-    } else {
-      ASSAY_UNROLL
-      for (int j = 0; j < kSize; ++j) {
-        if (d + j >= dim) continue;
-        if constexpr (sizeof(T) == 4) {
-          result.words[j] = as_bits(row[d + j]);
-        } else {
-          result.words[j / 2] |= std::uint32_t{row[d + j].bits} << 16 * (j % 2);
-        }
-      }
-    }
+    if constexpr (!kAligned) return load_elementwise(row, d, dim);
+    Vector result;
+    load_words(row + d, result.words);
     return result;
   }
   ASSAY_DEVICE void store(T* row, const float (&x)[kSize]) const {

@@ -16,6 +16,22 @@ ASSAY_DEVICE void wait_async_at_most(int pending) {
   wait_async<kMost>();
 }
 
+// The vector from element d of a row on, element by element; zeros beyond D.
+template <class T>
+ASSAY_DEVICE Vector load_elementwise(const T* row, int d, int dim) {
+  Vector result = {};
+  ASSAY_UNROLL
+  for (int j = 0; j < kVectorSize<T>; ++j) {
+    if (d + j >= dim) continue;
+    if constexpr (sizeof(T) == 4) {
+      result.words[j] = as_bits(row[d + j]);
+    } else {
+      result.words[j / 2] |= std::uint32_t{row[d + j].bits} << 16 * (j % 2);
+    }
+  }
+  return result;
+}
+
 // The part of a row that a thread owns: its elements as 16-byte vectors, vector i being the
 // row's vector number i * threads + thread. Elements beyond D read as zero: they change no sum.
 // Rows that are not aligned are accessed element by element, in the same places. Owner: whose
@@ -42,19 +58,7 @@ struct Slice {
 
   // Vector i of a row, element by element where rows are not aligned.
   ASSAY_DEVICE Vector load_any(const T* row, int i) const {
-    if (aligned) return load(row, i);
-    const int d = first(i);
-    Vector result = {};
-    ASSAY_UNROLL
-    for (int j = 0; j < kSize; ++j) {
-      if (d + j >= dim) continue;
-      if constexpr (sizeof(T) == 4) {
-        result.words[j] = as_bits(row[d + j]);
-      } else {
-        result.words[j / 2] |= std::uint32_t{row[d + j].bits} << 16 * (j % 2);
-      }
-    }
-    return result;
+    return aligned ? load(row, i) : load_elementwise(row, first(i), dim);
   }
 
   // Vector i of a row on its way to shared memory.
