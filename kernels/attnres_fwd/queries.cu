@@ -10,6 +10,7 @@
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
 #include "kernels/device/slice.h"
+#include "kernels/device/streaming.h"
 
 namespace assay::ASSAY_TWIN::attnres_fwd_queries {
 
@@ -115,7 +116,7 @@ void queries(Arguments<T> a, float inverse_dim) {
         Vector words;
         store_elements(reinterpret_cast<T*>(&words), sum);
         if (wanted && slice.first(0) < a.dim) {
-          store_words(a.o.template as<T>() + out + slice.first(0), words.words);
+          store_streaming(a.o.template as<T>() + out + slice.first(0), words.words);
         }
       } else if (wanted) {
         slice.store(a.o, out, 0, sum);

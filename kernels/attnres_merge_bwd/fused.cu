@@ -230,7 +230,7 @@ template <class F>
 auto with_kernel(const Problem& p, const Config& config, const F& f) {
   return dispatch(p.dtype_of("P"), [&]<class T>(std::type_identity<T>) {
     return with_shape(config, [&]<class S>(S) {
-      return with_kernel<T, S>(p.flag("accumulate"), is_plain(p), f);
+      return with_kernel<T, S>(p.flag("accumulate"), p.flag("accumulate") && is_plain(p), f);
     });
   });
 }

@@ -1,6 +1,7 @@
 // Accesses of each width, and atomics and the orders that they give.
 #include "kernels/device/atomic.h"
 #include "kernels/device/block.h"
+#include "kernels/device/streaming.h"
 #include "kernels/device/vector.h"
 #include "kernels/selftest/check.h"
 
@@ -53,6 +54,23 @@ ASSAY_CHECK(widths){.name = "memory/words",
                         }
                       }
                     }};
+
+ASSAY_KERNEL(kThreads) void streaming(const Word* in, Word* out) {
+  std::uint32_t x[4];
+  load_words(in + thread_index() * 4, x);
+  store_streaming(out + (kThreads - 1 - thread_index()) * 4, x);
+}
+ASSAY_CHECK(streaming){.name = "memory/streaming",
+                       .covers = {"store_streaming"},
+                       .kernel = streaming,
+                       .threads = kThreads,
+                       .inputs = kSize * 4,
+                       .outputs = kSize * 4,
+                       .expect = [](const Words& in, Expectation& want) {
+                         for (std::size_t i = 0; i < kSize * 4; ++i) {
+                           want.bits(i, in[(kSize - 1 - i / 4) * 4 + i % 4]);
+                         }
+                       }};
 
 // Sums that pass 2^32, sums of both signs, and of floats, in global and in shared memory. Every old
 // value of a counter is seen once: out[old - start] counts the threads that saw it.
