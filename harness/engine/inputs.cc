@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "harness/core/host.h"
-
 namespace assay {
 
 void Inputs::take_prints() {
@@ -16,9 +14,7 @@ Inputs allocate_inputs(const Op& op, const Problem& problem) {
   Inputs inputs;
   for (TensorSpec& spec : tensor_specs(op, problem)) {
     if (spec.role == Role::out) continue;
-    inputs.storage.push_back(
-        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(spec.bytes())));
-    prefer_huge_pages(inputs.storage.back().get(), spec.bytes());
+    inputs.storage.emplace_back(spec.bytes());
     inputs.tensors.add({std::move(spec), inputs.storage.back().get()});
   }
   return inputs;

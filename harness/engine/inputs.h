@@ -1,11 +1,10 @@
 // Inputs are what a run reads, in host memory.
 #pragma once
 
-#include <cstddef>
-#include <memory>
 #include <vector>
 
 #include "harness/core/fingerprint.h"
+#include "harness/core/host_memory.h"
 #include "harness/core/op.h"
 
 namespace assay {
@@ -13,7 +12,7 @@ namespace assay {
 // Host memory of one input set; the views point into it.
 struct Inputs {
   Tensors tensors;
-  std::vector<std::unique_ptr<std::byte[]>> storage;
+  std::vector<HostMemory> storage;
   // Of each tensor, once they are filled: by these what lies in device memory is compared with
   // them. Empty: not taken.
   std::vector<Fingerprint> prints{};

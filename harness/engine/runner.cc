@@ -1,6 +1,8 @@
 #include "harness/engine/runner.h"
 
+#include <algorithm>
 #include <exception>
+#include <string_view>
 
 #include "harness/core/host.h"
 #include "harness/core/spending.h"
@@ -32,8 +34,14 @@ Record InProcess::run(const Job& job, const RunOptions& options) {
       {job.problem, job.variant, device.get(), limits.get(), job.alias, job.note}, oracle_, each);
   for (std::size_t i = 0; i < opening.size(); ++i) {
     if (opening[i] < 1e-3) continue;
+    const std::string_view what = name(static_cast<Expense>(i));
     record.seconds += opening[i];
-    record.spent.emplace_back(name(static_cast<Expense>(i)), opening[i]);
+    const auto known = std::find_if(record.spent.begin(), record.spent.end(),
+                                    [&](const auto& entry) { return entry.first == what; });
+    if (known != record.spent.end())
+      known->second += opening[i];
+    else
+      record.spent.emplace_back(what, opening[i]);
   }
   return record;
 }

@@ -139,8 +139,11 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
     const std::string label =
         fmt::format("step {} of {}, {}: ", ++number, placed->steps.size(), str(*step.step));
     const Inputs inputs = allocate_inputs(op_of(problem), problem);
-    for (const TensorView& input : inputs.tensors)
-      device_.download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
+    {
+      const Spending spending(Expense::transfers);
+      for (const TensorView& input : inputs.tensors)
+        device_.download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
+    }
     try {
       const Spending spending(Expense::kernels);
       const KernelStage stage("a step", subject.family->name, subject.seed);
