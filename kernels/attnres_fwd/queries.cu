@@ -3,9 +3,10 @@
 // query have a lane of each warp, so that eight queries take one barrier and no online softmax.
 // Versus fused: V from memory once instead of once for every four queries, nothing of it through
 // shared memory. What it writes dominates, and short blocks write best: c is folded for each token,
-// from L1. On an H100, T = 65536, D = 2048, Q = 8 in bf16: a grid of blocks that stay, with c in
-// shared memory and the next token's rows under way, took 905 to 1180 µs for N = 1 to 4, short
-// blocks 855 to 1150.
+// from L1. On an H100, T = 16384, D = 2048, Q = 8 in bf16: 218, 241, 304 and 308 µs for N = 1 to 4
+// (fused: 241, 283, 323, 350). Blocks that stay, with c in shared memory and the next token's rows
+// under way, took 241, 262, 284 and 308 µs. Loses to tensor_core_bulk from 5 sources on, which the
+// registers of a thread do not hold.
 #include "kernels/attnres_fwd/arguments.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/math.h"
