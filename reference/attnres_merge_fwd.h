@@ -34,7 +34,8 @@
 //   8u (β Δ + M)              the mix
 //   η (2 + Δ + |P| + |O1|),  η = 2⁻¹²⁵        underflow, flushed or not
 // The mix, in any of three forms. O1 + β(P - O1): the difference, β itself (1 + e^-x and a division
-// of 2 ulps: 5u) and the product are relative to βΔ, 7u; the addition to |H| <= M, u.
+// of 2 ulps: 5u; or a reciprocal and a product, both rounded to nearest: 3u) and the product are
+// relative to βΔ, 7u; the addition to |H| <= M, u.
 // (1-β)O1 + βP: β's 5u on βΔ; the difference from 1, two products and the sum on M, 3u. Two
 // weights, each divided by the sum: 5u, product and sum, 7u on M. Near β = 1 the first form leaves
 // an error of u|O1| where O1 itself has hardly any weight, hence βΔ; 8 leaves room for products of

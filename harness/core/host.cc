@@ -60,8 +60,7 @@ std::int64_t available_memory() {
 
 void prefer_huge_pages(void* memory, std::int64_t bytes) {
   constexpr std::uintptr_t kPage = 4096;
-  constexpr std::int64_t kLarge = 4 << 20;
-  if (bytes < kLarge) return;
+  if (bytes < kLargeBlock) return;
   const auto address = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t before = (kPage - address % kPage) % kPage;  // to the first whole page
   const std::uintptr_t whole = (static_cast<std::uintptr_t>(bytes) - before) / kPage * kPage;

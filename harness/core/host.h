@@ -11,6 +11,9 @@ namespace assay {
 // and what the control group allows.
 std::int64_t available_memory();
 
+// From so many bytes on what pages cost is worth thinking about.
+inline constexpr std::int64_t kLargeBlock = 4 << 20;
+
 // Asks for huge pages where a fresh block is large. Touching small pages costs more than the
 // arithmetic that fills them: the fp64 reference of six queries doubled its speed.
 void prefer_huge_pages(void* memory, std::int64_t bytes);

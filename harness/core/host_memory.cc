@@ -1,6 +1,7 @@
 #include "harness/core/host_memory.h"
 
-#include <algorithm>
+#include <iterator>
+#include <new>
 #include <utility>
 
 #include "harness/core/host.h"
@@ -8,11 +9,11 @@
 namespace assay {
 namespace {
 
-constexpr std::int64_t kLarge = 4 << 20;  // smaller blocks are warm in any case
-
-KeptBlocks& kept_blocks() {
-  static KeptBlocks blocks(available_memory() / 8);
-  return blocks;
+KeptBlocks::Block fresh_block(std::int64_t bytes) {
+  KeptBlocks::Block block = {
+      std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes};
+  prefer_huge_pages(block.storage.get(), bytes);
+  return block;
 }
 
 }  // namespace
@@ -22,7 +23,7 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
     const std::lock_guard lock(mutex_);
     auto best = blocks_.end();
     for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
-      const bool fits = block->bytes >= bytes && block->bytes / 2 <= bytes;
+      const bool fits = block->bytes >= bytes && block->bytes - bytes <= bytes / 4;
       if (fits && (best == blocks_.end() || block->bytes < best->bytes)) best = block;
     }
     if (best != blocks_.end()) {
@@ -32,25 +33,49 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
       return block;
     }
   }
-  Block fresh = {std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)),
-                 bytes};
-  prefer_huge_pages(fresh.storage.get(), bytes);
-  return fresh;
-}
-
-void KeptBlocks::give(Block block) {
-  if (block.bytes < kLarge || block.bytes > most_) return;
-  std::list<Block> dropped;  // freed without the lock: that takes time
-  const std::lock_guard lock(mutex_);
-  held_ += block.bytes;
-  blocks_.push_front(std::move(block));
-  while (held_ > most_) {
-    held_ -= blocks_.back().bytes;
-    dropped.splice(dropped.end(), blocks_, std::prev(blocks_.end()));
+  try {
+    return fresh_block(bytes);
+  } catch (const std::bad_alloc&) {
+    drop();
+    return fresh_block(bytes);
   }
 }
 
-HostMemory::HostMemory(std::int64_t bytes) : block_(kept_blocks().take(bytes)) {}
+void KeptBlocks::give(Block block) noexcept {
+  if (block.bytes < kLargeBlock || block.bytes > most_) return;
+  std::list<Block> dropped;  // freed without the lock: that takes time
+  try {
+    const std::lock_guard lock(mutex_);
+    blocks_.push_front(std::move(block));
+    held_ += blocks_.front().bytes;
+    while (held_ > most_) {
+      held_ -= blocks_.back().bytes;
+      dropped.splice(dropped.end(), blocks_, std::prev(blocks_.end()));
+    }
+  } catch (...) {  // no memory for the list: it is not kept then
+  }
+}
+
+void KeptBlocks::drop() {
+  std::list<Block> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(blocks_);
+  held_ = 0;
+}
+
+std::int64_t KeptBlocks::held() const {
+  const std::lock_guard lock(mutex_);
+  return held_;
+}
+
+KeptBlocks& kept_blocks() {
+#ifdef __SANITIZE_ADDRESS__
+  static KeptBlocks blocks(0);
+#else
+  static KeptBlocks blocks(available_memory() / 8);
+#endif
+  return blocks;
+}
 
 HostMemory& HostMemory::operator=(HostMemory&& other) noexcept {
   std::swap(block_, other.block_);

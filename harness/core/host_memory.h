@@ -22,26 +22,30 @@ class KeptBlocks {
 
   explicit KeptBlocks(std::int64_t most) : most_(most) {}
 
-  // At least `bytes`, of any contents: the smallest that is kept and no more than twice as large,
-  // else a fresh one. Throws std::bad_alloc.
+  // At least `bytes`, of any contents: the smallest that is kept and at most a quarter larger, else
+  // a fresh one. Throws std::bad_alloc, if not even giving up all that is kept helps.
   Block take(std::int64_t bytes);
-  void give(Block block);
+  void give(Block block) noexcept;
+  void drop();  // all that is kept
 
-  std::int64_t held() const { return held_; }
+  std::int64_t held() const;
 
  private:
   const std::int64_t most_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::int64_t held_ = 0;
   std::list<Block> blocks_;  // given back last first
 };
 
-// A block of the process's KeptBlocks, which hold at most an eighth of the memory that was
-// available when they were first used.
+// Those of this process: they hold at most an eighth of the memory that was available when they
+// were first used, and nothing where the address sanitizer is to see the end of each block.
+KeptBlocks& kept_blocks();
+
+// One of these blocks.
 class HostMemory {
  public:
   HostMemory() = default;
-  explicit HostMemory(std::int64_t bytes);  // of any contents
+  explicit HostMemory(std::int64_t bytes) : block_(kept_blocks().take(bytes)) {}
   HostMemory(HostMemory&& other) noexcept = default;
   HostMemory& operator=(HostMemory&& other) noexcept;
   ~HostMemory();

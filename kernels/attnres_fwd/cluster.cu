@@ -99,10 +99,13 @@ struct Row {
   int d, dim;
 
   ASSAY_DEVICE Vector load(const T* row) const {
-    if constexpr (!kAligned) return load_elementwise(row, d, dim);
-    Vector result;
-    load_words(row + d, result.words);
-    return result;
+    if constexpr (kAligned) {
+      Vector result;
+      load_words(row + d, result.words);
+      return result;
+    } else {
+      return load_elementwise(row, d, dim);
+    }
   }
   ASSAY_DEVICE void store(T* row, const float (&x)[kSize]) const {
     if constexpr (kAligned) {

@@ -28,13 +28,17 @@ inline Binding as(std::string tensor, Binding part) {
 // Which variants the steps are; sums have one.
 struct Kinds {
   std::string usual;
-  std::string many, many_backward;  // of phase 1 with at least kMany queries, of its gradients
-  std::string many_on_few;          // the first of these where there are at most kFew sources
-  int arch = 80;                    // compute capability times ten that they need
+  // Of phase 1 with at least kMany queries; the same where there are at most kFew sources; and of
+  // its gradients.
+  std::string many, many_on_few, many_backward;
+  int arch = 80;  // compute capability times ten that they need
 };
-inline constexpr std::int64_t kMany = 4, kFew = 4;
+inline constexpr std::int64_t kMany = 4;
+inline constexpr std::int64_t kFew = 4;  // what attnres_fwd/queries can do
 
-inline Kinds all(const std::string& kind) { return {kind, kind, kind, kind}; }
+inline Kinds all(const std::string& kind) {
+  return {.usual = kind, .many = kind, .many_on_few = kind, .many_backward = kind};
+}
 
 class Schedule {
  public:
@@ -235,7 +239,11 @@ inline Variant forward_variant(Backend backend, const std::string& kind) {
 
 // Phase 1 on tensor cores, but where what it writes dominates.
 inline Kinds tensor_core_kinds() {
-  return {"fused", "tensor_core_bulk", "tensor_core", "queries", 90};
+  return {.usual = "fused",
+          .many = "tensor_core_bulk",
+          .many_on_few = "queries",
+          .many_backward = "tensor_core",
+          .arch = 90};
 }
 
 }  // namespace assay::block_attnres
