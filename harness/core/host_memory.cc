@@ -1,6 +1,5 @@
 #include "harness/core/host_memory.h"
 
-#include <iterator>
 #include <new>
 #include <utility>
 
@@ -43,23 +42,18 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
 
 void KeptBlocks::give(Block block) noexcept {
   if (block.bytes < kLargeBlock || block.bytes > most_) return;
-  std::list<Block> dropped;  // freed without the lock: that takes time
-  try {
-    const std::lock_guard lock(mutex_);
-    blocks_.push_front(std::move(block));
-    held_ += blocks_.front().bytes;
-    while (held_ > most_) {
-      held_ -= blocks_.back().bytes;
-      dropped.splice(dropped.end(), blocks_, std::prev(blocks_.end()));
-    }
-  } catch (...) {  // no memory for the list: it is not kept then
+  const std::lock_guard lock(mutex_);
+  while (blocks_.size() == kMostBlocks || held_ + block.bytes > most_) {
+    held_ -= blocks_.front().bytes;
+    blocks_.erase(blocks_.begin());
   }
+  held_ += block.bytes;
+  blocks_.push_back(std::move(block));
 }
 
 void KeptBlocks::drop() {
-  std::list<Block> dropped;
   const std::lock_guard lock(mutex_);
-  dropped.swap(blocks_);
+  blocks_.clear();
   held_ = 0;
 }
 

@@ -5,14 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace assay {
 
-// Blocks that were given back. Holds at most `most` bytes; what was given back longest ago goes
-// first. Usable from several threads.
+// Blocks that were given back. Holds at most `most` bytes, in at most kMostBlocks; what was given
+// back longest ago goes first. Usable from several threads.
 class KeptBlocks {
  public:
   struct Block {
@@ -20,7 +20,9 @@ class KeptBlocks {
     std::int64_t bytes = 0;
   };
 
-  explicit KeptBlocks(std::int64_t most) : most_(most) {}
+  static constexpr std::size_t kMostBlocks = 64;
+
+  explicit KeptBlocks(std::int64_t most) : most_(most) { blocks_.reserve(kMostBlocks); }
 
   // At least `bytes`, of any contents: the smallest that is kept and at most a quarter larger, else
   // a fresh one. Throws std::bad_alloc, if not even giving up all that is kept helps.
@@ -34,7 +36,7 @@ class KeptBlocks {
   const std::int64_t most_;
   mutable std::mutex mutex_;
   std::int64_t held_ = 0;
-  std::list<Block> blocks_;  // given back last first
+  std::vector<Block> blocks_;  // given back last last; never grows: giving back must not throw
 };
 
 // Those of this process: they hold at most an eighth of the memory that was available when they

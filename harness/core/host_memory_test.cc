@@ -51,6 +51,14 @@ TEST_CASE("kept blocks of host memory stay within their limit") {
   CHECK(kept.held() == 50 * kMiB);
 }
 
+TEST_CASE("no more than so many blocks of host memory are kept") {
+  constexpr auto kMost = static_cast<std::int64_t>(KeptBlocks::kMostBlocks);
+  KeptBlocks kept(1024 * kMiB);
+  for (std::int64_t i = 0; i <= kMost; ++i)
+    kept.give({std::make_unique_for_overwrite<std::byte[]>(4 * kMiB), 4 * kMiB});
+  CHECK(kept.held() == kMost * 4 * kMiB);
+}
+
 TEST_CASE("host memory moves") {
   HostMemory memory(8 * kMiB), other;
   std::byte* const where = memory.get();
