@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,10 +103,12 @@ class Device {
   // Synchronous.
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
-  // As upload, of what may be sent again: contents of that fingerprint.
-  virtual void upload_known(void* device, const void* host, std::int64_t bytes,
-                            const Fingerprint& /*print*/) {
+  // As upload, of what may be sent again, to be known then by its fingerprint. The first time there
+  // is none yet: it becomes that of what has arrived, which a device computes faster than a host.
+  virtual void upload_again(void* device, const void* host, std::int64_t bytes,
+                            std::optional<Fingerprint>& print) {
     upload(device, host, bytes);
+    if (!print) print = fingerprint(device, bytes);
   }
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   // The same within the device, after what is in the stream; it may return before that is done.

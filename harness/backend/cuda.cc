@@ -64,9 +64,9 @@ class CudaDevice final : public Device {
   void download(void* host, const void* device, std::int64_t bytes) override {
     transfer(host, device, bytes, cudaMemcpyDeviceToHost, "from");
   }
-  void upload_known(void* device, const void* host, std::int64_t bytes,
-                    const Fingerprint& print) override {
-    if (bytes < CudaStaging::kWorthwhile) return upload(device, host, bytes);
+  void upload_again(void* device, const void* host, std::int64_t bytes,
+                    std::optional<Fingerprint>& print) override {
+    if (bytes < CudaStaging::kWorthwhile) return Device::upload_again(device, host, bytes, print);
     kept_->upload(device, host, bytes, print);
   }
   void copy(void* to, const void* from, std::int64_t bytes) override {

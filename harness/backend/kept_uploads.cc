@@ -7,7 +7,8 @@
 
 namespace assay {
 
-void KeptUploads::upload(void* to, const void* host, std::int64_t bytes, const Fingerprint& print) {
+void KeptUploads::upload(void* to, const void* host, std::int64_t bytes,
+                         std::optional<Fingerprint>& print) {
   const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
     return kept.memory.bytes() == bytes && kept.print == print;
   });
@@ -21,7 +22,8 @@ void KeptUploads::upload(void* to, const void* host, std::int64_t bytes, const F
     kept_.erase(found);
   }
   device_->upload(to, host, bytes);
-  keep(to, bytes, print);
+  if (!print) print = device_->fingerprint(to, bytes);
+  keep(to, bytes, *print);
 }
 
 void KeptUploads::keep(const void* from, std::int64_t bytes, const Fingerprint& print) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 
 #include "harness/backend/backend.h"
 
@@ -15,9 +16,9 @@ class KeptUploads {
   // Holds at most so many bytes of the device's memory; what was used longest ago goes first.
   KeptUploads(Device& device, std::int64_t most) : device_(&device), most_(most) {}
 
-  // `bytes` bytes of `host`, whose fingerprint `print` is, to `to`. Whatever became of the kept
-  // copy: what arrives from there is sent again unless it has that fingerprint.
-  void upload(void* to, const void* host, std::int64_t bytes, const Fingerprint& print);
+  // As Device::upload_again. Whatever became of the kept copy: what arrives from there is sent
+  // again unless it has that fingerprint.
+  void upload(void* to, const void* host, std::int64_t bytes, std::optional<Fingerprint>& print);
 
   // Gives all memory back; false if there is none.
   bool drop();

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "harness/core/error.h"
@@ -40,7 +41,8 @@ struct Target {
   // Sends that; whether it arrived.
   bool send(KeptUploads& uploads, const std::vector<unsigned char>& bytes) {
     device.fill(to.data(), 0xee, 1024);
-    uploads.upload(to.data(), bytes.data(), 1024, fingerprint(bytes.data(), 1024));
+    std::optional<Fingerprint> print = fingerprint(bytes.data(), 1024);
+    uploads.upload(to.data(), bytes.data(), 1024, print);
     return std::memcmp(to.data(), bytes.data(), 1024) == 0;
   }
 };
@@ -75,6 +77,17 @@ TEST_CASE("kept uploads: a copy that a kernel has overwritten is sent again") {
   CHECK(target.device.uploads == 2);
   CHECK(target.send(uploads, counted(0)));
   CHECK(target.device.uploads == 2);
+}
+
+TEST_CASE("kept uploads: what is sent the first time is known by what has arrived") {
+  Target target;
+  KeptUploads uploads(target.device, 1024);
+  const std::vector<unsigned char> bytes = counted(0);
+  std::optional<Fingerprint> print;
+  uploads.upload(target.to.data(), bytes.data(), 1024, print);
+  CHECK((print && *print == fingerprint(bytes.data(), 1024)));
+  uploads.upload(target.to.data(), bytes.data(), 1024, print);
+  CHECK(target.device.uploads == 1);
 }
 
 TEST_CASE("kept uploads: without room everything is sent") {

@@ -59,4 +59,17 @@ class HostMemory {
   KeptBlocks::Block block_;
 };
 
+// Numbers in such memory, uninitialised.
+template <class T>
+class HostArray {
+ public:
+  explicit HostArray(std::int64_t count) : memory_(count * static_cast<std::int64_t>(sizeof(T))) {}
+
+  T* get() const { return reinterpret_cast<T*>(memory_.get()); }
+  T& operator[](std::size_t index) const { return get()[index]; }
+
+ private:
+  HostMemory memory_;
+};
+
 }  // namespace assay

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "harness/core/error.h"
-#include "harness/core/host.h"
 
 namespace assay {
 
@@ -57,13 +56,7 @@ bool Op::is_exact(std::string_view tensor) const {
 }
 
 Expected::Expected(std::string name, std::int64_t count)
-    : output(std::move(name)),
-      size(count),
-      value(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))),
-      bound(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count))) {
-  prefer_huge_pages(value.get(), 8 * count);
-  prefer_huge_pages(bound.get(), 8 * count);
-}
+    : output(std::move(name)), size(count), value(count), bound(count) {}
 
 namespace {
 

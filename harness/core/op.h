@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/core/host_memory.h"
 #include "harness/core/problem.h"
 #include "harness/core/tensor.h"
 
@@ -120,8 +121,8 @@ double height(std::int64_t n, std::int64_t lanes);
 struct Expected {
   std::string output;
   std::int64_t size = 0;
-  std::unique_ptr<double[]> value;
-  std::unique_ptr<double[]> bound;
+  HostArray<double> value;
+  HostArray<double> bound;
 
   Expected(std::string name, std::int64_t count);  // uninitialised: 16 bytes an element
 };

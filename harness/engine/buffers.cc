@@ -150,8 +150,7 @@ void BufferSet::upload(const Inputs& inputs) {
   std::size_t number = 0;
   for (const TensorView& input : inputs.tensors) {
     const TensorView& to = buffers_[input.spec.name];
-    const Fingerprint* const print = inputs.prints.empty() ? nullptr : &inputs.prints[number];
-    ++number;
+    std::optional<Fingerprint>* const print = inputs.print(number++);
     if (to.spec.is_packed()) {
       // Looked at only where it may well be in place.
       const auto last = uploaded_.find(input.spec.name);
@@ -160,8 +159,8 @@ void BufferSet::upload(const Inputs& inputs) {
         continue;
       const Spending sending(Expense::transfers);
       if (print) {
-        device_->upload_known(to.data, input.data, input.spec.bytes(), *print);
-        uploaded_[input.spec.name] = *print;
+        device_->upload_again(to.data, input.data, input.spec.bytes(), *print);
+        uploaded_[input.spec.name] = **print;
       } else {
         device_->upload(to.data, input.data, input.spec.bytes());
         uploaded_.erase(input.spec.name);
@@ -197,8 +196,7 @@ std::string BufferSet::changed_input(const Inputs& inputs) const {
   std::vector<unsigned char> bytes;
   std::size_t number = 0;
   for (const TensorView& input : inputs.tensors) {
-    const Fingerprint* const print = inputs.prints.empty() ? nullptr : &inputs.prints[number];
-    ++number;
+    const std::optional<Fingerprint>* const print = inputs.print(number++);
     if (input.spec.role != Role::in) continue;
     if (print && fingerprint(input.spec) == *print) continue;
     const TensorView& tensor = buffers_[input.spec.name];

@@ -4,12 +4,6 @@
 
 namespace assay {
 
-void Inputs::take_prints() {
-  prints.clear();
-  for (const TensorView& tensor : tensors)
-    prints.push_back(fingerprint(tensor.data, tensor.spec.bytes()));
-}
-
 Inputs allocate_inputs(const Op& op, const Problem& problem) {
   Inputs inputs;
   for (TensorSpec& spec : tensor_specs(op, problem)) {

@@ -1,6 +1,7 @@
 // Inputs are what a run reads, in host memory.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "harness/core/fingerprint.h"
@@ -13,11 +14,15 @@ namespace assay {
 struct Inputs {
   Tensors tensors;
   std::vector<HostMemory> storage;
-  // Of each tensor, once they are filled: by these what lies in device memory is compared with
-  // them. Empty: not taken.
-  std::vector<Fingerprint> prints{};
+  // By tensor: what a device that it was sent to says of it. By these what lies in device memory
+  // later is compared with them. Empty: sent once, and never compared.
+  mutable std::vector<std::optional<Fingerprint>> prints{};
 
-  void take_prints();
+  // Those that are sent again and again: what they look like is worth keeping.
+  void expect_again() { prints.assign(storage.size(), std::nullopt); }
+  std::optional<Fingerprint>* print(std::size_t tensor) const {
+    return prints.empty() ? nullptr : &prints[tensor];
+  }
 };
 
 // For all that a problem reads; contents undefined.
