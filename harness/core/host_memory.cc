@@ -41,7 +41,7 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
 }
 
 void KeptBlocks::give(Block block) noexcept {
-  if (block.bytes < kLargeBlock || block.bytes > most_) return;
+  if (block.bytes < kLargeBlock || block.bytes > most_ / 8) return;
   const std::lock_guard lock(mutex_);
   while (blocks_.size() == kMostBlocks || held_ + block.bytes > most_) {
     held_ -= blocks_.front().bytes;
@@ -66,7 +66,7 @@ KeptBlocks& kept_blocks() {
 #ifdef __SANITIZE_ADDRESS__
   static KeptBlocks blocks(0);
 #else
-  static KeptBlocks blocks(available_memory() / 8);
+  static KeptBlocks blocks(available_memory() / 4);
 #endif
   return blocks;
 }

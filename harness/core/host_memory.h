@@ -11,8 +11,9 @@
 
 namespace assay {
 
-// Blocks that were given back. Holds at most `most` bytes, in at most kMostBlocks; what was given
-// back longest ago goes first. Usable from several threads.
+// Blocks that were given back. Holds at most `most` bytes, in at most kMostBlocks, none of more
+// than an eighth of that: one alone would drive out many. What was given back longest ago goes
+// first. Usable from several threads.
 class KeptBlocks {
  public:
   struct Block {
@@ -39,7 +40,7 @@ class KeptBlocks {
   std::vector<Block> blocks_;  // given back last last; never grows: giving back must not throw
 };
 
-// Those of this process: they hold at most an eighth of the memory that was available when they
+// Those of this process: they hold at most a quarter of the memory that was available when they
 // were first used, and nothing where the address sanitizer is to see the end of each block.
 KeptBlocks& kept_blocks();
 

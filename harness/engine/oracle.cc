@@ -24,6 +24,15 @@ Problem made_by(Problem problem, const std::string& family) {
 
 }  // namespace
 
+void Oracle::turn_to(const Problem& problem) {
+  const std::string text = str(problem);
+  if (text == problem_) return;
+  const Spending spending(Expense::memory);
+  problem_ = text;
+  entries_.clear();
+  held_ = 0;
+}
+
 Oracle::Entry* Oracle::lookup(const std::string& key) {
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (entry->key != key) continue;

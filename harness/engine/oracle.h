@@ -1,5 +1,5 @@
-// Oracle answers what the right outputs are. Inputs and references are kept while they fit, since
-// ten variants of one problem should cost one reference.
+// Oracle answers what the right outputs are. Inputs and references of a problem are kept while they
+// fit, since ten variants of it should cost one reference.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,14 @@ class Oracle {
   // Host memory that cases may use in all; half of it may be held for later cases.
   explicit Oracle(std::int64_t available_bytes) : available_(available_bytes) {}
 
+  // The next cases are of this problem. A sweep takes one after the other: what is held for others
+  // is given up, and its memory is warm for this one.
+  void turn_to(const Problem& problem);
+
   std::int64_t available_bytes() const { return available_; }
   std::int64_t held_bytes() const { return held_; }
 
-  // Valid until the next call for another problem: callers keep the shared pointers.
+  // Callers keep the shared pointers.
   std::shared_ptr<const Inputs> inputs(const Problem& problem, const std::string& family,
                                        std::uint64_t seed);
   std::shared_ptr<const std::vector<Expected>> expected(const Problem& problem,
@@ -51,6 +55,7 @@ class Oracle {
 
   std::int64_t available_;
   std::int64_t held_ = 0;
+  std::string problem_;       // whose the entries are
   std::list<Entry> entries_;  // most recently used first
 };
 

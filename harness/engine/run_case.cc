@@ -97,6 +97,7 @@ std::string wrong_time(const Case& job, const Record& record) {
 }
 
 void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options, Record& record) {
+  oracle.turn_to(job.problem);
   require_memory(job, oracle);
   Verifier verifier(job.problem, *job.variant, *job.device, oracle, options.verify);
   const auto families = families_of(job, options);
