@@ -1,6 +1,6 @@
 #include "harness/engine/oracle.h"
 
-#include "harness/core/registry.h"
+#include "harness/engine/suite.h"
 #include "harness/testing.h"
 
 namespace assay {

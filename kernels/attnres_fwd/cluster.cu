@@ -4,10 +4,10 @@
 // counts with few tokens is the time from the launch to the last store: several multiprocessors
 // take the rows of a token, each has little code to fetch, and w and g are loaded as V is, without
 // asking for their type. Versus direct, on an H100 with bf16, one query and D = 7168, cold, by
-// CUPTI: N = 2, T = 1 2.4 µs for 4.3; N = 9 2.9 for 6.8 at T = 1, 3.7 for 6.8 at 16, 6.1 for 8.1 at
-// 64, 9.1 for 10.9 at 128, 50.6 for 64.4 at 1024 (fused: 57.8); N = 9, T = 16384, D = 2048 220 for
-// 226 µs. 7.8 µs is what a kernel took at T = 128 that only loads V and stores O. Not for several
-// queries, which would each ask for V.
+// CUPTI: N = 2, T = 1 2.2 µs for 4.1; N = 9 2.8 for 6.6 at T = 1, 3.6 for 6.6 at 16, 6.0 for 8.0 at
+// 64, 9.0 for 10.8 at 128; N = 9, T = 16384, D = 2048 220 for 226 µs. From 64 to 128 tokens what is
+// added takes 3.1 TB/s; an empty kernel takes 1.0 µs, one that only loads V and stores O 7.8 at
+// T = 128. Not for several queries, which would each ask for V.
 #include <algorithm>
 #include <optional>
 #include <vector>
