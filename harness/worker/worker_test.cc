@@ -265,9 +265,9 @@ TEST_CASE("a supervised record equals that of this process") {
       CHECK(supervised.seconds > 0);
       supervised.seconds = own.seconds = 0;
       CHECK(!supervised.spent.empty());
-      std::set<std::string> expenses;  // each once: they are the keys of an object
-      for (const auto& [expense, seconds] : supervised.spent) expenses.insert(expense);
-      CHECK(expenses.size() == supervised.spent.size());
+      std::set<std::string> expenses;  // each once: they become the keys of an object
+      for (const auto& [expense, seconds] : own.spent) expenses.insert(expense);
+      CHECK(expenses.size() == own.spent.size());
       supervised.spent = own.spent = {};
       CHECK(to_json(supervised) == to_json(own));
     }
