@@ -59,10 +59,9 @@ Table load_weights(const Size& size, const Tensors& inputs) {
 template <class T>
 class Worker {
  public:
-  Worker(const Arguments& arguments, Expected& values)
+  explicit Worker(const Arguments& arguments)
       : a_(arguments),
         size_(arguments.size),
-        values_(values),
         rows_(2 * size_.queries, loops::padded(size_.dim)),
         square_(size_.sources),
         dot_(2 * size_.queries, size_.sources),
@@ -77,7 +76,7 @@ class Worker {
     abs_rows_ = rows_.abs();
   }
 
-  void run(std::int64_t token) {
+  void run(std::int64_t token, const ExpectedSlice& values) {
     const auto [sources, queries, tokens, dim] = size_;
     load_cotangents(token);
     const loops::Token<T> inputs{a_.v.as<const T>() + token * dim,
@@ -95,11 +94,10 @@ class Worker {
         found_.alpha.data(),    found_.k.data(),      found_.p.data(),     found_.alpha_rate.data(),
         found_.k_rate.data(),   found_.p_rate.data(), found_.floor.data(), found_.x_rate.data(),
         typical_.x_rate.data(), found_.x_size.data()};
-    const loops::GradientTargets targets{values_.value.get() + token * dim,
-                                         values_.bound.get() + token * dim, tokens * dim,
-                                         sums_.targets(), block_.data()};
+    const loops::GradientTargets targets{values.value, values.bound, values.stride, sums_.targets(),
+                                         block_.data()};
     run_simd<loops::Gradients<T>>(&inputs, queries, &coefficients, &targets);
-    if (a_.given) add_given(token);
+    if (a_.given) add_given(token, values);
   }
 
   const WeightSums& sums() const { return sums_; }
@@ -121,16 +119,18 @@ class Worker {
     });
   }
 
-  void add_given(std::int64_t token) {
+  void add_given(std::int64_t token, const ExpectedSlice& values) {
     const double chi = attnres_gradients::chain(size_.queries, a_.numerics);
     dispatch(a_.given->spec.dtype, [&](auto type) {
       const auto* from = a_.given->as<const typename decltype(type)::type>();
       for (std::int64_t n = 0; n < size_.sources; ++n) {
         const std::int64_t row = (n * size_.tokens + token) * size_.dim;
-        for (std::int64_t at = row; at < row + size_.dim; ++at) {
-          const double given = widen(from[at]);
-          values_.value[static_cast<std::size_t>(at)] += given;
-          values_.bound[static_cast<std::size_t>(at)] += chi * std::abs(given);
+        double* const value = values.value + n * values.stride;
+        double* const bound = values.bound + n * values.stride;
+        for (std::int64_t d = 0; d < size_.dim; ++d) {
+          const double given = widen(from[row + d]);
+          value[d] += given;
+          bound[d] += chi * std::abs(given);
         }
       }
     });
@@ -138,7 +138,6 @@ class Worker {
 
   const Arguments& a_;
   const Size size_;
-  Expected& values_;
   Table rows_, abs_rows_;  // (2Q, padded D): c, then dO
   Row square_;             // (N)
   Table dot_, abs_dot_;    // (2Q, N)
@@ -148,8 +147,8 @@ class Worker {
   WeightSums sums_;
 };
 
-std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
-                                const Numerics& numerics) {
+void reference(const Problem& problem, const Tensors& inputs, const Numerics& numerics,
+               ExpectedWriter& writer) {
   const Size size(problem);
   const TensorView* const d_lse = inputs.find("dLSE");
   Arguments arguments{size,
@@ -164,19 +163,19 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
   if (d_lse) d_lse_values = load_floats(*d_lse);
   if (d_lse) arguments.d_lse = d_lse_values.data();
 
-  std::vector<Expected> expected;
-  expected.emplace_back("dV", size.sources * size.tokens * size.dim);
+  writer.begin({{"dV", size.sources, size.dim}}, size.tokens);
   WeightSums sums(size.queries, size.dim);
   dispatch(arguments.v.spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     // Made before the threads start, which must not throw.
     const std::int64_t parts = std::min(kParts, size.tokens);
-    std::vector<Worker<T>> workers(static_cast<std::size_t>(parts),
-                                   Worker<T>(arguments, expected[0]));
+    std::vector<Worker<T>> workers(static_cast<std::size_t>(parts), Worker<T>(arguments));
     parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part) {
-        for (std::int64_t t = size.tokens * part / parts; t < size.tokens * (part + 1) / parts; ++t)
-          workers[static_cast<std::size_t>(part)].run(t);
+        write_slices(writer, size.tokens * part / parts, size.tokens * (part + 1) / parts,
+                     [&](std::int64_t token, const ExpectedSlice* to) {
+                       workers[static_cast<std::size_t>(part)].run(token, to[0]);
+                     });
       }
     });
     for (const Worker<T>& worker : workers) sums += worker.sums();
@@ -185,12 +184,9 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
   const bool random_signs = family && family->random_signs;
   const TensorView* const g = inputs.find("g");
   const Summed summed = {size.tokens, size.tokens * size.sources};
-  expected.push_back(sums.gradient("dw", summed, numerics, random_signs,
-                                   g ? load_floats(*g) : std::vector<float>{}));
-  if (g)
-    expected.push_back(
-        sums.gradient("dg", summed, numerics, random_signs, load_floats(inputs["w"])));
-  return expected;
+  writer.add(sums.gradient("dw", summed, numerics, random_signs,
+                           g ? load_floats(*g) : std::vector<float>{}));
+  if (g) writer.add(sums.gradient("dg", summed, numerics, random_signs, load_floats(inputs["w"])));
 }
 
 Cost cost(const Problem& problem) {
@@ -235,7 +231,7 @@ ASSAY_OP(attnres_bwd){
     .families = attnres_bwd_contract::families(),
     .batch_dim = "T",
     .relations = attnres_bwd_contract::relations(),
-    .reference = reference,
+    .write_reference = reference,
     .cost = cost,
     .sensitivities = attnres_bwd_contract::sensitivities,
 };

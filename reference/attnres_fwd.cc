@@ -43,7 +43,7 @@ template <class T>
 class Worker {
  public:
   Worker(const Size& size, const T* v, const Table& c, const Table& abs_c, double eps,
-         const Numerics& numerics, Expected& output, Expected& lse)
+         const Numerics& numerics)
       : size_(size),
         v_(v),
         c_(c),
@@ -53,8 +53,6 @@ class Worker {
         rescales_(numerics.rescales),
         truncates_(numerics.truncates_mix),
         numerics_(numerics),
-        output_(output),
-        lse_(lse),
         square_(size.sources),
         dot_(size.queries, size.sources),
         abs_dot_(dot_),
@@ -65,12 +63,12 @@ class Worker {
         rho_total_(static_cast<std::size_t>(size.queries)),
         block_(static_cast<std::size_t>(size.sources * loops::kBlock)) {}
 
-  void run(std::int64_t token) {
+  void run(std::int64_t token, const ExpectedSlice& output, const ExpectedSlice& lse) {
     const auto [sources, queries, tokens, dim] = size_;
     const loops::Token<T> inputs{v_ + token * dim, tokens * dim, sources, queries, dim,
                                  c_.data(),        abs_c_.data()};
     run_simd<loops::Scores<T>>(&inputs, square_.data(), dot_.data(), abs_dot_.data());
-    softmax(token);
+    softmax(lse);
     const double roundings =
         static_cast<double>((truncates_ ? 3 : 2) * sources + 8) + 2 * rescales_;
     const loops::Mixture mixture{alpha_.data(),
@@ -82,9 +80,9 @@ class Worker {
                                  rho_total_.data(),
                                  half_subnormal(numerics_.partials),
                                  block_.data(),
-                                 output_.value.get() + token * dim,
-                                 output_.bound.get() + token * dim,
-                                 tokens * dim};
+                                 output.value,
+                                 output.bound,
+                                 output.stride};
     run_simd<loops::Mix<T>>(&inputs, &mixture);
   }
 
@@ -95,7 +93,7 @@ class Worker {
 
   // From the sums over D: α, LSE with its bound, and κ, the weights of |v - o| in the bound of the
   // output.
-  void softmax(std::int64_t token) {
+  void softmax(const ExpectedSlice& to) {
     using attnres_numerics::Row;
     const double u = unit_;
     const auto sources = static_cast<double>(size_.sources);
@@ -126,11 +124,10 @@ class Worker {
       const double rho_total = std::min(rho_.row(q).sum(), 0.5);
       rho_total_[static_cast<std::size_t>(q)] = rho_total;
       const double lse = m + std::log(z);
-      const std::int64_t at = q * size_.tokens + token;
-      lse_.value[static_cast<std::size_t>(at)] = lse;
-      lse_.bound[static_cast<std::size_t>(at)] = std::log1p(growth.sum()) +
-                                                 (sources + 4 + rescales_ + std::abs(lse)) * u -
-                                                 std::log1p(-rho_total);
+      to.value[q * to.stride] = lse;
+      to.bound[q * to.stride] = std::log1p(growth.sum()) +
+                                (sources + 4 + rescales_ + std::abs(lse)) * u -
+                                std::log1p(-rho_total);
     }
   }
 
@@ -141,38 +138,35 @@ class Worker {
   const double eps_, unit_, rescales_;
   const bool truncates_;
   const Numerics numerics_;
-  Expected& output_;
-  Expected& lse_;
   Eigen::Array<double, 1, Eigen::Dynamic> square_;   // (N)
   Table dot_, abs_dot_, alpha_, kappa_, rho_, tau_;  // (Q, N)
   std::vector<double> rho_total_;                    // (Q)
   std::vector<double> block_;
 };
 
-std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
-                                const Numerics& numerics) {
+void reference(const Problem& problem, const Tensors& inputs, const Numerics& numerics,
+               ExpectedWriter& writer) {
   const Size size(problem);
   Table c = load(inputs["w"], size);
   if (const TensorView* g = inputs.find("g")) c *= load(*g, size);
   const Table abs_c = c.abs();
 
-  std::vector<Expected> expected;
-  expected.emplace_back("O", size.queries * size.tokens * size.dim);
-  expected.emplace_back("LSE", size.queries * size.tokens);
+  writer.begin({{"O", size.queries, size.dim}, {"LSE", size.queries, 1}}, size.tokens);
   const TensorView& v = inputs["V"];
   dispatch(v.spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     // Made before the threads start, which must not throw.
     const auto parts = std::min<std::int64_t>(num_threads(), size.tokens);
-    std::vector<Worker<T>> workers(static_cast<std::size_t>(parts),
-                                   Worker<T>(size, v.as<T>(), c, abs_c, problem.real("eps"),
-                                             numerics, expected[0], expected[1]));
+    std::vector<Worker<T>> workers(
+        static_cast<std::size_t>(parts),
+        Worker<T>(size, v.as<T>(), c, abs_c, problem.real("eps"), numerics));
     parallel_for(size.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
-      for (std::int64_t token = begin; token < end; ++token)
-        workers[static_cast<std::size_t>(part)].run(token);
+      Worker<T>& worker = workers[static_cast<std::size_t>(part)];
+      write_slices(writer, begin, end, [&](std::int64_t token, const ExpectedSlice* to) {
+        worker.run(token, to[0], to[1]);
+      });
     });
   });
-  return expected;
 }
 
 Cost cost(const Problem& problem) {
@@ -208,7 +202,7 @@ ASSAY_OP(attnres_fwd){
     .families = attnres_contract::families(),
     .batch_dim = "T",
     .relations = attnres_contract::relations(),
-    .reference = reference,
+    .write_reference = reference,
     .cost = cost,
     .sensitivities = attnres_contract::sensitivities,
 };

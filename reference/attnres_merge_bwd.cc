@@ -31,11 +31,10 @@ struct Arguments {
   Size size;
   Numerics numerics;
   double eps;
-  std::vector<double> c;            // w⊙g (D)
-  TensorView p, o1, d_h;            // (T, D)
-  std::vector<float> l1, d_lse;     // (T); d_lse may be empty: zeros
-  const TensorView* given;          // dP as it was, or null
-  std::vector<Expected>& expected;  // dP, dO1, dL1, …
+  std::vector<double> c;         // w⊙g (D)
+  TensorView p, o1, d_h;         // (T, D)
+  std::vector<float> l1, d_lse;  // (T); d_lse may be empty: zeros
+  const TensorView* given;       // dP as it was, or null
 
   double lse_cotangent(std::int64_t token) const {
     return d_lse.empty() ? 0.0 : static_cast<double>(d_lse[static_cast<std::size_t>(token)]);
@@ -55,7 +54,8 @@ class Worker {
     abs_rows_ = rows_.abs();
   }
 
-  void run(std::int64_t token) {
+  void run(std::int64_t token, const ExpectedSlice& d_p, const ExpectedSlice& d_o1,
+           const ExpectedSlice& d_l1) {
     const std::int64_t dim = a_.size.dim, begin = token * dim;
     load_cotangent(begin);
     const loops::Token<T> inputs{
@@ -69,20 +69,16 @@ class Worker {
     const loops::Coefficients of{&found.beta,     &found.k,      &found.p,     &found.beta_rate,
                                  &found.k_rate,   &found.p_rate, &found.floor, &found.x_rate,
                                  &typical.x_rate, &found.x_size};
-    Expected &d_p = a_.expected[0], &d_o1 = a_.expected[1], &d_l1 = a_.expected[2];
-    const loops::GradientTargets targets{d_p.value.get() + begin, d_p.bound.get() + begin, 0,
-                                         sums_.targets(), block_.data()};
+    const loops::GradientTargets targets{d_p.value, d_p.bound, 0, sums_.targets(), block_.data()};
     run_simd<loops::Gradients<T>>(&inputs, std::int64_t{1}, &of, &targets);
     for (std::int64_t d = 0; d < dim; ++d) {
-      const auto at = static_cast<std::size_t>(begin + d);
       const double magnitude = abs_rows_(1, d);
-      d_o1.value[at] = found.rest * rows_(1, d);
-      d_o1.bound[at] = found.rest_rate * magnitude + kUnderflow * (1 + magnitude);
+      d_o1.value[d] = found.rest * rows_(1, d);
+      d_o1.bound[d] = found.rest_rate * magnitude + kUnderflow * (1 + magnitude);
     }
-    const auto at = static_cast<std::size_t>(token);
-    d_l1.value[at] = found.d_l1;
-    d_l1.bound[at] = found.d_l1_bound;
-    if (a_.given) add_given(begin);
+    *d_l1.value = found.d_l1;
+    *d_l1.bound = found.d_l1_bound;
+    if (a_.given) add_given(begin, d_p);
   }
 
   const WeightSums& sums() const { return sums_; }
@@ -119,15 +115,14 @@ class Worker {
     return of;
   }
 
-  void add_given(std::int64_t begin) {
+  void add_given(std::int64_t begin, const ExpectedSlice& d_p) {
     const double chi = attnres_gradients::chain(1, a_.numerics);
-    Expected& d_p = a_.expected[0];
     dispatch(a_.given->spec.dtype, [&](auto type) {
-      const auto* from = a_.given->as<const typename decltype(type)::type>();
-      for (std::int64_t at = begin; at < begin + a_.size.dim; ++at) {
-        const double given = widen(from[at]);
-        d_p.value[static_cast<std::size_t>(at)] += given;
-        d_p.bound[static_cast<std::size_t>(at)] += chi * std::abs(given);
+      const auto* from = a_.given->as<const typename decltype(type)::type>() + begin;
+      for (std::int64_t d = 0; d < a_.size.dim; ++d) {
+        const double given = widen(from[d]);
+        d_p.value[d] += given;
+        d_p.bound[d] += chi * std::abs(given);
       }
     });
   }
@@ -138,13 +133,10 @@ class Worker {
   WeightSums sums_;
 };
 
-std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
-                                const Numerics& numerics) {
+void reference(const Problem& problem, const Tensors& inputs, const Numerics& numerics,
+               ExpectedWriter& writer) {
   const Size size(problem);
-  std::vector<Expected> expected;
-  expected.emplace_back("dP", size.tokens * size.dim);
-  expected.emplace_back("dO1", size.tokens * size.dim);
-  expected.emplace_back("dL1", size.tokens);
+  writer.begin({{"dP", 1, size.dim}, {"dO1", 1, size.dim}, {"dL1", 1, 1}}, size.tokens);
   const TensorView* const d_lse = inputs.find("dLSE");
   const Arguments arguments{size,
                             numerics,
@@ -155,8 +147,7 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
                             inputs["dH"],
                             load_floats(inputs["L1"]),
                             d_lse ? load_floats(*d_lse) : std::vector<float>{},
-                            problem.flag("accumulate") ? &inputs["dP"] : nullptr,
-                            expected};
+                            problem.flag("accumulate") ? &inputs["dP"] : nullptr};
   WeightSums sums(1, size.dim);
   dispatch(arguments.p.spec.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -165,8 +156,10 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
     std::vector<Worker<T>> workers(static_cast<std::size_t>(parts), Worker<T>(arguments));
     parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part) {
-        for (std::int64_t t = size.tokens * part / parts; t < size.tokens * (part + 1) / parts; ++t)
-          workers[static_cast<std::size_t>(part)].run(t);
+        write_slices(writer, size.tokens * part / parts, size.tokens * (part + 1) / parts,
+                     [&](std::int64_t token, const ExpectedSlice* to) {
+                       workers[static_cast<std::size_t>(part)].run(token, to[0], to[1], to[2]);
+                     });
       }
     });
     for (const Worker<T>& worker : workers) sums += worker.sums();
@@ -175,12 +168,9 @@ std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
   const bool random_signs = family && family->random_signs;
   const TensorView* const g = inputs.find("g");
   const attnres_gradients::Summed summed = {size.tokens, size.tokens};
-  expected.push_back(sums.gradient("dw", summed, numerics, random_signs,
-                                   g ? load_floats(*g) : std::vector<float>{}));
-  if (g)
-    expected.push_back(
-        sums.gradient("dg", summed, numerics, random_signs, load_floats(inputs["w"])));
-  return expected;
+  writer.add(sums.gradient("dw", summed, numerics, random_signs,
+                           g ? load_floats(*g) : std::vector<float>{}));
+  if (g) writer.add(sums.gradient("dg", summed, numerics, random_signs, load_floats(inputs["w"])));
 }
 
 Cost cost(const Problem& problem) {
@@ -229,7 +219,7 @@ ASSAY_OP(attnres_merge_bwd){
     .families = attnres_merge_bwd_contract::families(),
     .batch_dim = "T",
     .relations = attnres_merge_bwd_contract::relations(),
-    .reference = reference,
+    .write_reference = reference,
     .cost = cost,
     .sensitivities = attnres_merge_bwd_contract::sensitivities,
 };

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "harness/core/parallel.h"
@@ -115,32 +116,31 @@ struct Merge {
 class Worker {
  public:
   Worker(const Problem& problem, const Tensors& inputs, const std::vector<double>& c,
-         const Numerics& numerics, std::vector<Expected>& expected)
+         const Numerics& numerics)
       : size_(problem),
         inputs_(inputs),
         c_(c),
         eps_(problem.real("eps")),
         numerics_(numerics),
-        updated_(expected.size() == 3 ? expected.data() : nullptr),
-        h_(expected[expected.size() - 2]),
-        lse_(expected.back()),
         p_(static_cast<std::size_t>(loops::padded(size_.dim))),
         o1_(p_.size()) {}
 
-  void run(std::int64_t token) {
+  // updated: P; null: it is not.
+  void run(std::int64_t token, const ExpectedSlice* updated, const ExpectedSlice& h,
+           const ExpectedSlice& lse) {
     const std::int64_t begin = token * size_.dim;
     attnres_merge_contract::load_row(inputs_, token, size_.dim, p_.data(),
-                                     updated_ ? updated_->value.get() + begin : nullptr);
+                                     updated ? updated->value : nullptr);
     attnres_merge_contract::load(inputs_["O1"], begin, size_.dim, o1_.data());
-    if (updated_ != nullptr) std::fill_n(updated_->bound.get() + begin, size_.dim, 0.0);
+    if (updated != nullptr) std::fill_n(updated->bound, size_.dim, 0.0);
     double l1 = 0;
     attnres_merge_contract::load(inputs_["L1"], token, 1, &l1);
     double square = 0, dot = 0, abs_dot = 0;
     run_simd<Sums>(static_cast<const double*>(p_.data()), c_.data(), size_.dim, &square, &dot,
                    &abs_dot);
-    const Mixture mixture = weigh(token, l1, square, dot, abs_dot);
+    const Mixture mixture = weigh(l1, square, dot, abs_dot, lse);
     run_simd<Merge>(static_cast<const double*>(p_.data()), static_cast<const double*>(o1_.data()),
-                    size_.dim, &mixture, h_.value.get() + begin, h_.bound.get() + begin);
+                    size_.dim, &mixture, h.value, h.bound);
   }
 
  private:
@@ -162,8 +162,8 @@ class Worker {
     }
   };
 
-  // LSE with its bound, and what H is made from.
-  Mixture weigh(std::int64_t token, double l1, double square, double dot, double abs_dot) {
+  // LSE with its bound, into `to`, and what H is made from.
+  Mixture weigh(double l1, double square, double dot, double abs_dot, const ExpectedSlice& to) {
     const double u = unit_roundoff(numerics_.accumulate), up = rounding(numerics_.probabilities);
     const attnres_merge_numerics::Odds odds = attnres_merge_numerics::odds(
         numerics_, eps_, static_cast<double>(size_.dim), {square, dot, abs_dot}, l1);
@@ -180,9 +180,8 @@ class Worker {
       m.rho = std::min(m.rho_p + m.rho_o, 0.5);  // at 1 a bound is no longer finite
     }
     const double lse = std::max(odds.logit, l1) + std::log1p(std::exp(-std::abs(x)));
-    const auto at = static_cast<std::size_t>(token);
-    lse_.value[at] = x == x ? lse : x;
-    lse_.bound[at] =
+    *to.value = x == x ? lse : x;
+    *to.bound =
         std::log1p(beta * std::expm1(odds.error) + rest * std::expm1(4 * u * std::abs(l1))) +
         (6 + std::abs(lse)) * u - std::log1p(-m.rho);
     return m;
@@ -193,31 +192,29 @@ class Worker {
   const std::vector<double>& c_;  // padded with zeros
   const double eps_;
   const Numerics numerics_;
-  Expected* const updated_;  // P; null: it is not
-  Expected& h_;
-  Expected& lse_;
   std::vector<double> p_, o1_;
 };
 
-std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
-                                const Numerics& numerics) {
+void reference(const Problem& problem, const Tensors& inputs, const Numerics& numerics,
+               ExpectedWriter& writer) {
   const Size size(problem);
   std::vector<double> c = attnres_merge_contract::folded_weights(inputs);
   c.resize(static_cast<std::size_t>(loops::padded(size.dim)));
 
-  std::vector<Expected> expected;
-  if (problem.has("U")) expected.emplace_back("P", size.tokens * size.dim);
-  expected.emplace_back("H", size.tokens * size.dim);
-  expected.emplace_back("LSE", size.tokens);
+  const bool updates = problem.has("U");
+  std::vector<SlicedOutput> outputs = {{"H", 1, size.dim}, {"LSE", 1, 1}};
+  if (updates) outputs.insert(outputs.begin(), {"P", 1, size.dim});
+  writer.begin(std::move(outputs), size.tokens);
   // Made before the threads start, which must not throw.
   const auto parts = std::min<std::int64_t>(num_threads(), size.tokens);
   std::vector<Worker> workers(static_cast<std::size_t>(parts),
-                              Worker(problem, inputs, c, numerics, expected));
+                              Worker(problem, inputs, c, numerics));
   parallel_for(size.tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
-    for (std::int64_t token = begin; token < end; ++token)
-      workers[static_cast<std::size_t>(part)].run(token);
+    Worker& worker = workers[static_cast<std::size_t>(part)];
+    write_slices(writer, begin, end, [&](std::int64_t token, const ExpectedSlice* to) {
+      worker.run(token, updates ? to : nullptr, to[updates ? 1 : 0], to[updates ? 2 : 1]);
+    });
   });
-  return expected;
 }
 
 Cost cost(const Problem& problem) {
@@ -257,7 +254,7 @@ ASSAY_OP(attnres_merge_fwd){
     .families = attnres_merge_contract::families(),
     .batch_dim = "T",
     .relations = attnres_merge_contract::relations(),
-    .reference = reference,
+    .write_reference = reference,
     .cost = cost,
     .sensitivities = attnres_merge_contract::sensitivities,
 };

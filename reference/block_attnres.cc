@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "harness/core/parallel.h"
@@ -61,13 +62,16 @@ Table load_added(const Problem& problem, const Tensors& inputs, std::int64_t tok
   return y;
 }
 
-void store(const Table& from, Eigen::Index first, Eigen::Index rows, Expected& to) {
+void add(const char* output, const Table& from, Eigen::Index first, Eigen::Index rows,
+         ExpectedWriter& writer) {
+  Expected to(output, rows * from.cols());
   std::fill_n(to.bound.get(), static_cast<std::size_t>(to.size), 0.0);
   Eigen::Map<Table>(to.value.get(), rows, from.cols()) = from.middleRows(first, rows);
+  writer.add(std::move(to));
 }
 
-std::vector<Expected> reference_fwd(const Problem& problem, const Tensors& inputs,
-                                    const Numerics&) {
+void reference_fwd(const Problem& problem, const Tensors& inputs, const Numerics&,
+                   ExpectedWriter& writer) {
   const Weights weights(inputs);
   const Table x = load(inputs["X"]);
   Table o(x.rows(), x.cols());
@@ -76,14 +80,12 @@ std::vector<Expected> reference_fwd(const Problem& problem, const Tensors& input
       o.row(t) = block_attnres_token<double>(x.row(t), load_added(problem, inputs, t), weights.c,
                                              problem.dim("S"), problem.real("eps"));
   });
-  std::vector<Expected> expected;
-  store(o, 0, o.rows(), expected.emplace_back("O", o.size()));
-  return expected;
+  add("O", o, 0, o.rows(), writer);
 }
 
 // The gradients of ⟨dO, O⟩ by forward differentiation: as many passes as there are parameters.
-std::vector<Expected> reference_bwd(const Problem& problem, const Tensors& inputs,
-                                    const Numerics&) {
+void reference_bwd(const Problem& problem, const Tensors& inputs, const Numerics&,
+                   ExpectedWriter& writer) {
   constexpr int kPartials = 16;
   using Number = Dual<kPartials>;
   const Weights weights(inputs);
@@ -120,15 +122,13 @@ std::vector<Expected> reference_bwd(const Problem& problem, const Tensors& input
   Table sum = Table::Zero(rows, dim);
   for (const Table& of_token : d_c) sum += of_token;
   const Table d_w = sum.cwiseProduct(weights.g), d_g = sum.cwiseProduct(weights.w);
-  std::vector<Expected> expected;
-  store(d_x, 0, tokens, expected.emplace_back("dX", d_x.size()));
-  const auto add = [&](const char* of_layers, const char* of_output, const Table& gradient) {
-    store(gradient, 0, rows - 1, expected.emplace_back(of_layers, (rows - 1) * dim));
-    store(gradient, rows - 1, 1, expected.emplace_back(of_output, dim));
+  add("dX", d_x, 0, tokens, writer);
+  const auto add_both = [&](const char* of_layers, const char* of_output, const Table& gradient) {
+    add(of_layers, gradient, 0, rows - 1, writer);
+    add(of_output, gradient, rows - 1, 1, writer);
   };
-  add("dw", "dw_out", d_w);
-  if (problem.has("g")) add("dg", "dg_out", d_g);
-  return expected;
+  add_both("dw", "dw_out", d_w);
+  if (problem.has("g")) add_both("dg", "dg_out", d_g);
 }
 
 // Running sums grow with every block: an f16 must hold the last.
@@ -328,7 +328,7 @@ ASSAY_OP(block_attnres_fwd){
     .options = kOptions,
     .families = families(),
     .batch_dim = "T",
-    .reference = reference_fwd,
+    .write_reference = reference_fwd,
     .is_composite = true,
     .cost = cost_fwd,
 };
@@ -348,7 +348,7 @@ ASSAY_OP(block_attnres_bwd){
     .options = kOptions,
     .families = families(),
     .batch_dim = "T",
-    .reference = reference_bwd,
+    .write_reference = reference_bwd,
     .is_composite = true,
     .cost = cost_bwd,
 };

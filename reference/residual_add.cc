@@ -81,25 +81,24 @@ void load(const TensorView* tensor, std::int64_t begin, std::int64_t count, doub
   });
 }
 
-std::vector<Expected> reference(const Problem& problem, const Tensors& inputs, const Numerics&) {
+void reference(const Problem& problem, const Tensors& inputs, const Numerics&,
+               ExpectedWriter& writer) {
   const std::int64_t tokens = problem.dim("T"), dim = problem.dim("D");
-  std::vector<Expected> expected;
-  Expected& r = expected.emplace_back("R", tokens * dim);
+  writer.begin({{"R", 1, dim}}, tokens);
   const TensorView *const p = inputs.find("P"), *const u = inputs.find("U");
   std::vector<std::vector<double>> rows(static_cast<std::size_t>(num_threads()),
                                         std::vector<double>(static_cast<std::size_t>(dim)));
   parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end, int part) {
     double* const other = rows[static_cast<std::size_t>(part)].data();
-    for (std::int64_t t = begin; t < end; ++t) {
-      double* const row = r.value.get() + t * dim;
+    write_slices(writer, begin, end, [&](std::int64_t t, const ExpectedSlice* to) {
+      double* const row = to->value;
       load(p, t * dim, dim, row);
       load(u, t * dim, dim, other);
       for (std::int64_t d = 0; d < dim; ++d)
         row[d] = attnres_merge_contract::add_to_odd(row[d], other[d]);
-      std::fill_n(r.bound.get() + t * dim, dim, 0.0);
-    }
+      std::fill_n(to->bound, dim, 0.0);
+    });
   });
-  return expected;
 }
 
 Cost cost(const Problem& problem) {
@@ -136,7 +135,7 @@ ASSAY_OP(residual_add){
                              const Tensors& inputs) { fill_both(inputs, seed); },
                   .layout = Layout::misaligned}},
     .batch_dim = "T",
-    .reference = reference,
+    .write_reference = reference,
     .cost = cost,
 };
 

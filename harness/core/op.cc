@@ -55,8 +55,12 @@ bool Op::is_exact(std::string_view tensor) const {
   });
 }
 
-Expected::Expected(std::string name, std::int64_t count)
-    : output(std::move(name)), size(count), value(count), bound(count) {}
+std::vector<Expected> Op::reference(const Problem& problem, const Tensors& inputs,
+                                    const Numerics& numerics) const {
+  HostExpected expected;
+  write_reference(problem, inputs, numerics, expected);
+  return expected.take();
+}
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/host_memory.h"
+#include "harness/core/expected.h"
 #include "harness/core/problem.h"
 #include "harness/core/tensor.h"
 
@@ -116,17 +116,6 @@ double unit_roundoff(DType dtype);
 // to a power of two.
 double height(std::int64_t n, std::int64_t lanes);
 
-// One output in exact arithmetic (fp64) with the a-priori bound of each element's error, before the
-// rounding to the output's dtype. Row-major like the output.
-struct Expected {
-  std::string output;
-  std::int64_t size = 0;
-  HostArray<double> value;
-  HostArray<double> bound;
-
-  Expected(std::string name, std::int64_t count);  // uninitialised: 16 bytes an element
-};
-
 // The derivative of one output by the logarithm of a factor that a wrong kernel may have: the error
 // of a kernel whose factor is 1 + e is e times this, to first order. `allowance` is the largest |e|
 // that the declared arithmetic explains.
@@ -173,10 +162,10 @@ struct Op {
   std::string batch_dim{};
   std::vector<Relation> relations{};
 
-  // From the inputs as stored (host memory); one Expected per output, in the contract's order.
+  // From the inputs as stored (host memory): every output, with its bound, in the contract's order.
   // problem.family names the family that made the inputs; empty: any inputs, no statistics apply.
-  std::function<std::vector<Expected>(const Problem&, const Tensors& inputs, const Numerics&)>
-      reference;
+  std::function<void(const Problem&, const Tensors& inputs, const Numerics&, ExpectedWriter&)>
+      write_reference;
   // Its variants are composites (composite.h): their steps have bounds, the whole has none. The
   // reference gives values alone (bounds of 0), by a straightforward computation for small sizes.
   bool is_composite = false;
@@ -185,6 +174,9 @@ struct Op {
   std::function<std::vector<Sensitivity>(const Problem&, const Tensors& inputs, const Numerics&)>
       sensitivities{};
 
+  // What write_reference writes, in host memory.
+  std::vector<Expected> reference(const Problem& problem, const Tensors& inputs,
+                                  const Numerics& numerics) const;
   const Family* find_family(std::string_view family) const;  // null: none
   // Whether every family demands the bits of this tensor.
   bool is_exact(std::string_view tensor) const;
