@@ -5,18 +5,19 @@
 #include <bit>
 #include <cstdint>
 
+#include "harness/core/device_function.h"
 #include "harness/core/dtype.h"
 #include "harness/core/simd.h"
 
 namespace assay {
 
-ASSAY_INLINE float widen(float value) { return value; }
+ASSAY_HOST_DEVICE float widen(float value) { return value; }
 
-ASSAY_INLINE float widen(bf16 value) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
+ASSAY_HOST_DEVICE float widen(bf16 value) {
+  return __builtin_bit_cast(float, static_cast<std::uint32_t>(value.bits) << 16);
 }
 
-ASSAY_INLINE float widen(f16 value) {
+ASSAY_HOST_DEVICE float widen(f16 value) {
   constexpr std::uint32_t kRebias = 112u << 23;  // exponent biases: 127 - 15
   const std::uint32_t magnitude = value.bits & 0x7fffu;
   const std::uint32_t sign = (value.bits & 0x8000u) << 16;
@@ -24,10 +25,10 @@ ASSAY_INLINE float widen(f16 value) {
   const std::uint32_t normal = (magnitude << 13) + kRebias + (magnitude >= 0x7c00u ? kRebias : 0u);
   // Multiples of 2^-24, from an integer: a subnormal float as an operand would be slow on some
   // machines.
-  const auto subnormal = std::bit_cast<std::uint32_t>(
-      static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f);
+  const auto subnormal = __builtin_bit_cast(
+      std::uint32_t, static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f);
   const std::uint32_t choose = 0u - static_cast<std::uint32_t>(magnitude < 0x400u);
-  return std::bit_cast<float>((subnormal & choose) | (normal & ~choose) | sign);
+  return __builtin_bit_cast(float, (subnormal & choose) | (normal & ~choose) | sign);
 }
 
 // To nearest, ties to even.

@@ -17,11 +17,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define ASSAY_FINGERPRINT_FUNCTION __host__ __device__ inline
-#else
-#define ASSAY_FINGERPRINT_FUNCTION inline __attribute__((always_inline))
-#endif
+#include "harness/core/device_function.h"
 
 namespace assay {
 
@@ -37,13 +33,13 @@ inline constexpr std::uint64_t kLength = 0x8000000000000000;  // an index that n
 
 // Word may be a GCC vector of words.
 template <class Word>
-ASSAY_FINGERPRINT_FUNCTION Word mix1(Word x) {
+ASSAY_HOST_DEVICE Word mix1(Word x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
   return x ^ (x >> 31);
 }
 template <class Word>
-ASSAY_FINGERPRINT_FUNCTION Word mix2(Word x) {
+ASSAY_HOST_DEVICE Word mix2(Word x) {
   x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdULL;
   x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
   return x ^ (x >> 33);
@@ -53,15 +49,14 @@ ASSAY_FINGERPRINT_FUNCTION Word mix2(Word x) {
 
 // Adds the terms of the word at `index`, its first byte in memory the lowest. The last word of an
 // odd number of bytes is filled up with zeros.
-ASSAY_FINGERPRINT_FUNCTION void add_word(Fingerprint& sum, std::uint64_t word,
-                                         std::uint64_t index) {
+ASSAY_HOST_DEVICE void add_word(Fingerprint& sum, std::uint64_t word, std::uint64_t index) {
   namespace detail = fingerprint_detail;
   sum.first += detail::mix1(word + index * detail::kStep1);
   sum.second += detail::mix2(word ^ (index * detail::kStep2));
 }
 
 // The sum of all words becomes a fingerprint with this: zeros at the end count, too.
-ASSAY_FINGERPRINT_FUNCTION void add_length(Fingerprint& sum, std::int64_t bytes) {
+ASSAY_HOST_DEVICE void add_length(Fingerprint& sum, std::int64_t bytes) {
   add_word(sum, static_cast<std::uint64_t>(bytes), fingerprint_detail::kLength);
 }
 

@@ -3,13 +3,13 @@
 // overflow need no terms of their own. NaN must meet NaN.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "harness/core/op.h"
+#include "harness/core/expected.h"
+#include "harness/core/judgement.h"
 #include "harness/core/record.h"
 #include "harness/core/tensor.h"
 
@@ -18,29 +18,6 @@ namespace assay {
 // One element: 0 where round(want) == got, else the least t with round(want - t·bound) <= got <=
 // round(want + t·bound); infinite where no t will do (NaN against a number, bound 0).
 double utilisation(double want, double bound, double got, DType dtype);
-
-// Distances from the rounded reference in units in the last place: bucket 0 counts exact elements,
-// bucket b those at 2^(b-1) to 2^b - 1, the last one all beyond, NaN and Inf too.
-using UlpHistogram = std::array<std::int64_t, 16>;
-
-// What judging one output found.
-struct Judgement {
-  std::int64_t elements = 0;
-  std::int64_t wrong = 0;
-  std::int64_t nonzero = 0;        // elements whose reference is not exactly zero …
-  std::int64_t zero_accepted = 0;  // … and those of them for which zero would have passed
-  std::int64_t unsound = 0;        // bounds that are negative, NaN or smaller than they can be
-  double utilisation = 0;          // the largest
-  double error_squared = 0;        // Σ (got - want)² and Σ want² over the finite elements
-  double want_squared = 0;
-  std::int64_t worst = -1;  // flat index: the first with the largest utilisation, a wrong one if
-                            // there is any; -1: all exact
-
-  UlpHistogram ulps{};
-
-  double error_rms() const;
-  double error_normwise() const;
-};
 
 // Whether zeros would pass for more than 1 % of an output, so that passing means nothing.
 // `accepted` of `nonzero` elements are a sample: of few elements one alone is over 1 % by chance.
@@ -59,6 +36,7 @@ std::vector<std::int64_t> wrong_elements(const TensorSpec& spec, const void* got
                                          const Expected& expected, bool exact, std::size_t limit);
 
 // The element at a flat index, as reports show it.
+Element element(const TensorSpec& spec, std::int64_t index, double want, double bound, double got);
 Element element(const TensorSpec& spec, const void* got, const Expected& expected,
                 std::int64_t index);
 

@@ -1,6 +1,7 @@
 #include "harness/engine/interval.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -8,6 +9,7 @@
 
 #include "harness/engine/judge_chunk.h"
 #include "harness/testing.h"
+#include "harness/testing_numbers.h"
 
 namespace assay {
 namespace {
@@ -122,45 +124,6 @@ TEST_CASE("the share of elements that zero would pass for is counted") {
 
 namespace {
 
-// Numbers of all kinds, most of them near each other.
-struct Mixed {
-  std::uint64_t state = 1;
-  std::uint64_t draw() {
-    state = state * 6364136223846793005 + 1442695040888963407;
-    return state >> 33;
-  }
-  double uniform() { return static_cast<double>(draw()) / 0x1p31; }
-  double want() {
-    constexpr double kSpecial[] = {
-        0,       -0.0,    kNan,    kInf,    -kInf,  0x1p-126, 0x1p-133, 0x1p-134, 0x1p-149, 0x1p-25,
-        0x1p-14, 65504.0, 65519.9, 65520.0, 3.3e38, 3.4e38,   1e100,    1e-300,   1.5,      -2.0};
-    if (draw() % 8 == 0) return kSpecial[draw() % std::size(kSpecial)];
-    const double scale = std::ldexp(1.0, static_cast<int>(draw() % 60) - 40);
-    return (uniform() - 0.5) * (draw() % 4 == 0 ? scale : 4);
-  }
-  double bound(double want) {
-    constexpr double kSpecial[] = {0, kNan, kInf, 1e-300, 1, -1};
-    if (draw() % 16 == 0) return kSpecial[draw() % std::size(kSpecial)];
-    return std::abs(want) * std::ldexp(uniform(), -static_cast<int>(draw() % 24));
-  }
-  double got(double want, double bound) {
-    switch (draw() % 8) {
-      case 0:
-        return this->want();
-      case 1:
-        return -want;
-      case 2:
-        return want * (1 + 0x1p-7);
-      case 3:
-        return want * (1 - 0x1p-22);
-      case 4:
-        return want + 3 * (uniform() - 0.5) * bound;
-      default:
-        return want;
-    }
-  }
-};
-
 // Every answer of judge(), from single elements.
 template <class T>
 void compare_with_single_elements(std::int64_t size, bool exact) {
@@ -214,6 +177,30 @@ void compare_with_single_elements(std::int64_t size, bool exact) {
   CHECK(std::abs(judgement.want_squared - wants) <= 1e-12 * wants);
 }
 
+// The functions on bits of doubles against conversions of stored numbers.
+template <class T>
+void compare_with_type() {
+  Mixed mixed;
+  for (int i = 0; i < 20'000; ++i) {
+    const double value = mixed.want() * (i % 3 == 0 ? 0x1p-120 : 1);
+    const double rounded = to_float(round_to<T>(value)), found = judging::rounded<T>(value);
+    CAPTURE(value, rounded, found);
+    REQUIRE(((std::isnan(rounded) && std::isnan(found)) ||
+             std::bit_cast<std::uint64_t>(rounded) == std::bit_cast<std::uint64_t>(found)));
+    if (!(std::abs(rounded) < FloatFormat<T>::kMost)) continue;
+    for (const double target : {-kInf, kInf}) {
+      const double next = judging::neighbour<T>(rounded, target);
+      const double between = (rounded + next) / 2;  // nothing of T lies there
+      CHECK((target > 0 ? next > rounded : next < rounded));
+      CHECK(to_float(round_to<T>(next)) == next);
+      const double nearest = to_float(round_to<T>(between));
+      CHECK((nearest == rounded || nearest == next));
+      CHECK(judging::rank<T>(next) - judging::rank<T>(rounded) == (target > 0 ? 1 : -1));
+    }
+  }
+  CHECK(judging::rank<T>(kInf) == judging::rank<T>(FloatFormat<T>::kMost) + 1);
+}
+
 // What the clone for an instruction set says of a chunk.
 template <class T>
 struct ChunkOn {
@@ -259,6 +246,12 @@ void compare_instruction_sets() {
 }
 
 }  // namespace
+
+TEST_CASE("numbers are rounded, ranked and stepped through as their types have them") {
+  compare_with_type<float>();
+  compare_with_type<f16>();
+  compare_with_type<bf16>();
+}
 
 TEST_CASE("judging many elements at a time finds what single elements say") {
   for (const bool exact : {false, true}) {

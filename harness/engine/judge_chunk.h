@@ -1,13 +1,11 @@
 // What interval.cc asks of most elements, eight at a time: a correct output is nearly everywhere
 // the rounding of its reference, or one of its neighbours and within the bound. Answers are those
-// of the single-element functions of interval.cc to the bit; the few elements that it leaves open
-// go there.
+// of the single-element functions of judge_element.h to the bit; the few elements that it leaves
+// open go there.
 //
-// Everything happens on the bits of doubles. Those of T's normal numbers are doubles whose last
-// kDropped bits are 0, in the same order: rounding to T is adding half of what is dropped (less one
-// where the result is even) and cutting off, a neighbour is one step of 2^kDropped, and the
-// distance in ulps the difference. Subnormals, overflow, NaN, Inf and changes of sign are left
-// open.
+// Everything happens on the bits of doubles (FloatFormat): a neighbour is one step of 2^kDropped,
+// and the distance in ulps the difference. Subnormals, overflow, NaN, Inf and changes of sign are
+// left open.
 #pragma once
 
 #include <bit>
@@ -17,22 +15,10 @@
 
 #include "harness/core/convert.h"
 #include "harness/core/dtype.h"
+#include "harness/core/judge_element.h"
 #include "harness/core/simd.h"
 
 namespace assay {
-
-template <class T>
-struct FloatFormat {
-  static constexpr bool kIsF16 = std::is_same_v<T, f16>;
-  static constexpr int kFraction = std::is_same_v<T, float> ? 23 : kIsF16 ? 10 : 7;  // bits
-  static constexpr int kDropped = 52 - kFraction;
-  static constexpr double kLeastNormal = kIsF16 ? 0x1p-14 : 0x1p-126;
-  // 2 - 2^-kFraction, scaled.
-  static constexpr double kMost =
-      (2 - 1.0 / (std::int64_t{1} << kFraction)) * (kIsF16 ? 0x1p15 : 0x1p127);
-  // What is at most half the least subnormal rounds to 0.
-  static constexpr double kRoundsToZero = kLeastNormal / (std::int64_t{2} << kFraction);
-};
 
 inline constexpr int kJudgeLanes = 8;
 inline constexpr std::int64_t kJudgeChunk = 128;  // elements
