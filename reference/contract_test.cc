@@ -12,6 +12,7 @@
 #include "harness/engine/interval.h"
 #include "harness/engine/suite.h"
 #include "harness/testing.h"
+#include "harness/testing_judging_device.h"
 
 namespace assay {
 namespace {
@@ -158,17 +159,39 @@ TEST_CASE("no bound of any op is smaller than a rounding") {
   });
 }
 
+TEST_CASE("a reference is the same wherever it is written") {
+  for_each_case([](const Op& op, const Problem& problem, const Family& family) {
+    Inputs inputs(op, problem);
+    family.fill(problem, 1, inputs.tensors);
+    const auto whole = op.reference(made_by(problem, family), inputs.tensors, {});
+    WindowedReference windows;
+    op.write_reference(made_by(problem, family), inputs.tensors, {}, windows);
+    const auto collected = windows.fetch();
+    REQUIRE(collected.size() == whole.size());
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      CHECK(collected[i].output == whole[i].output);
+      REQUIRE(collected[i].size == whole[i].size);
+      const auto same = [&](const HostArray<double>& a, const HostArray<double>& b) {
+        return std::memcmp(a.get(), b.get(), static_cast<std::size_t>(8 * whole[i].size)) == 0;
+      };
+      CHECK(same(collected[i].value, whole[i].value));
+      CHECK(same(collected[i].bound, whole[i].bound));
+    }
+  });
+}
+
 TEST_CASE("a contract that breaks its word is found") {
   Op op = *find_op("attnres_fwd");
   const Problem problem = problems(op)[3];
   Inputs inputs(op, problem);
   op.families.front().fill(problem, 1, inputs.tensors);
-  const auto whole = op.reference;
+  const Op whole = op;
   const auto error_of = [&](double bound) {
-    op.reference = [whole, bound](const Problem& p, const Tensors& t, const Numerics& n) {
-      auto expected = whole(p, t, n);
+    op.write_reference = [&whole, bound](const Problem& p, const Tensors& t, const Numerics& n,
+                                         ExpectedWriter& writer) {
+      auto expected = whole.reference(p, t, n);
       expected[0].bound[41] = bound;
-      return expected;
+      for (Expected& output : expected) writer.add(std::move(output));
     };
     const auto expected = op.reference(problem, inputs.tensors, {});
     const TensorSpec spec = spec_of(op, problem, expected[0].output);
@@ -181,7 +204,7 @@ TEST_CASE("a contract that breaks its word is found") {
   CHECK(error_of(-1).find("is negative") != std::string::npos);
   CHECK(error_of(0).find("smaller than one rounding") != std::string::npos);
   CHECK(error_of(1) == " / ");
-  auto expected = whole(problem, inputs.tensors, {});
+  auto expected = whole.reference(problem, inputs.tensors, {});
   CHECK(contract_error(expected[0], {}, true).find("declared exact") != std::string::npos);
   std::fill_n(expected[0].bound.get(), expected[0].size, 0.0);
   CHECK(contract_error(expected[0], {}, true) == "");

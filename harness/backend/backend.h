@@ -11,8 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/expected.h"
 #include "harness/core/fingerprint.h"
+#include "harness/core/judgement.h"
 #include "harness/core/record.h"
+#include "harness/core/tensor.h"
 #include "harness/core/variant.h"
 
 namespace assay {
@@ -75,6 +78,32 @@ Mix nearest_mix(double bytes_read, double bytes_written);
 // numbers with sums in fp32.
 enum class Arithmetic : std::uint8_t { fma_f32, matrix_bf16, matrix_f16 };
 
+// What the outputs of a run should be, in the memory of a device that judges there: neither
+// outputs nor references are read by the host. A reference is written here while it is computed,
+// and is on its way to the device meanwhile. Outlived by its device.
+class DeviceReference : public ExpectedWriter {
+ public:
+  void add(Expected whole) final { upload(whole); }
+  // An output that the host has computed.
+  virtual void upload(const Expected& whole) = 0;
+
+  // After the last output. Throws EnvironmentError if something has not arrived; then nothing else
+  // may be called.
+  virtual void finish() = 0;
+
+  virtual std::int64_t bytes() const = 0;  // that it takes on the device
+  // Whether all is as it arrived: no kernel has written there.
+  virtual bool is_intact() = 0;
+  // Of the output of that name, which lies packed in device memory; `exact` and `least` as in
+  // engine/interval.h.
+  virtual Judgement judge(const TensorSpec& spec, const void* got, bool exact, double least) = 0;
+  struct Pair {
+    double value, bound;
+  };
+  virtual Pair at(const std::string& output, std::int64_t index) = 0;
+  virtual std::vector<Expected> fetch() = 0;  // to the host, in the contract's order
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -116,9 +145,17 @@ class Device {
     copy(to, from, bytes);
   }
   virtual void fill(void* device, unsigned char byte, std::int64_t bytes) = 0;
+  // Likewise after what is in the stream, and it may return before.
+  virtual void enqueue_fill(void* device, unsigned char byte, std::int64_t bytes) {
+    fill(device, byte, bytes);
+  }
   // Of what the memory holds after what is in the stream: equal to the host's fingerprint() of the
   // same bytes. Synchronous. By default by way of the host, a piece at a time.
   virtual Fingerprint fingerprint(const void* memory, std::int64_t bytes);
+
+  // Whether it judges outputs where they are: whether make_reference() gives anything.
+  virtual bool judges() const { return false; }
+  virtual std::unique_ptr<DeviceReference> make_reference() { return nullptr; }
 
   virtual Stream stream() = 0;
 

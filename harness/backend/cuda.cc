@@ -13,6 +13,7 @@
 #include "harness/backend/cuda_handles.h"
 #include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
+#include "harness/backend/cuda_reference.h"
 #include "harness/backend/cuda_staging.h"
 #include "harness/backend/cuda_timing.h"
 #include "harness/backend/cupti_activity.h"
@@ -38,6 +39,7 @@ class CudaDevice final : public Device {
     const auto usable = static_cast<std::int64_t>(free) - (std::int64_t{3} << 30);
     info_.memory_bytes = std::max<std::int64_t>(0, std::min(info_.memory_bytes, usable));
     kept_.emplace(*this, info_.memory_bytes / 8);
+    windows_.emplace(index);
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -79,13 +81,22 @@ class CudaDevice final : public Device {
           "copying within device memory");
   }
   void fill(void* device, unsigned char byte, std::int64_t bytes) override {
+    enqueue_fill(device, byte, bytes);
+    wait("filling device memory");
+  }
+  void enqueue_fill(void* device, unsigned char byte, std::int64_t bytes) override {
     use();
     check(cudaMemsetAsync(device, byte, static_cast<std::size_t>(bytes), stream_->get()),
           "filling device memory");
-    wait("filling device memory");
   }
 
   Fingerprint fingerprint(const void* memory, std::int64_t bytes) override;
+
+  bool judges() const override { return true; }
+  std::unique_ptr<DeviceReference> make_reference() override {
+    use();
+    return make_cuda_reference(*this, *windows_, stream_->get());
+  }
 
   bool has_fences() const override { return true; }
   void* allocate_fenced(std::int64_t bytes, Fence fence) override {
@@ -155,6 +166,7 @@ class CudaDevice final : public Device {
   std::optional<DeviceMemory> fingerprint_sum_;
   std::optional<CudaPinned> fingerprint_;  // where it arrives
   std::optional<KeptUploads> kept_;
+  std::optional<CudaWindows> windows_;
 };
 
 Fingerprint CudaDevice::fingerprint(const void* memory, std::int64_t bytes) {

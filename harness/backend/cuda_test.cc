@@ -1,8 +1,14 @@
 // The cuda backend where there is a device.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/parallel.h"
+#include "harness/engine/interval.h"
 #include "harness/testing.h"
+#include "harness/testing_numbers.h"
 
 namespace assay {
 namespace {
@@ -43,6 +49,96 @@ TEST_CASE("fingerprints of device memory are those of the host", "[cuda]") {
       CHECK(device->fingerprint(static_cast<char*>(memory.data()) + offset, bytes) ==
             fingerprint(sent.data() + offset, bytes));
     }
+  }
+}
+
+namespace {
+
+// Windows of several sizes, an output of several rows and one that is made as a whole.
+template <class T>
+void compare_judgements(Device& device, bool is_ordinary) {
+  constexpr std::int64_t kOuter = 3, kSlices = 1111, kInner = 97, kSize = kOuter * kSlices * kInner;
+  const TensorSpec spec{"O", Role::out, dtype_of<T>, {kSize}, {1}};
+  Expected expected("O", kSize), whole("dw", 777);
+  std::vector<T> got(static_cast<std::size_t>(kSize));
+  Mixed mixed;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double want = expected.value[i] = is_ordinary ? mixed.uniform() + 0.5 : mixed.want();
+    const double bound = expected.bound[i] =
+        is_ordinary ? 0x1p-6 * (1 + mixed.uniform()) : mixed.bound(want);
+    const double error = i % 16 == 0 ? mixed.uniform() - 0.5 : 0;
+    got[i] = round_to<T>(is_ordinary ? want + error * bound : mixed.got(want, bound));
+  }
+  if (is_ordinary) {  // the largest utilisation three times, in two warps of one part and in the
+                      // last
+    for (const std::size_t i : {kSize - 5, 2 * kJudgedPart + 40, 2 * kJudgedPart + 7}) {
+      expected.value[i] = 1;
+      expected.bound[i] = 0x1p-6;
+      got[i] = round_to<T>(1 + 0x1p-6);
+    }
+  }
+  for (std::size_t i = 0; i < 777; ++i)
+    whole.value[i] = whole.bound[i] = 1 + static_cast<double>(i);
+
+  const auto reference = device.make_reference();
+  REQUIRE(reference);
+  reference->begin({{"O", kOuter, kInner}}, kSlices);
+  parallel_for(kSlices, 10, [&](std::int64_t begin, std::int64_t end) {
+    write_slices(*reference, begin, end, [&](std::int64_t slice, const ExpectedSlice* to) {
+      for (std::int64_t outer = 0; outer < kOuter; ++outer) {
+        const std::int64_t from = (outer * kSlices + slice) * kInner, at = outer * to->stride;
+        std::copy_n(expected.value.get() + from, kInner, to->value + at);
+        std::copy_n(expected.bound.get() + from, kInner, to->bound + at);
+      }
+    });
+  });
+  reference->upload(whole);
+  reference->finish();
+  CHECK(reference->bytes() == 16 * (kSize + 777));
+  const auto fetched = reference->fetch();
+  REQUIRE(fetched.size() == 2);
+  CHECK(std::memcmp(fetched[0].value.get(), expected.value.get(), 8 * kSize) == 0);
+  CHECK(std::memcmp(fetched[0].bound.get(), expected.bound.get(), 8 * kSize) == 0);
+  CHECK(fetched[1].value[776] == 777);
+  CHECK(reference->at("dw", 5).bound == 6);
+
+  const DeviceMemory memory(device, spec.bytes());
+  device.upload(memory.data(), got.data(), spec.bytes());
+  for (const bool exact : {false, true}) {
+    const Judgement there = reference->judge(spec, memory.data(), exact, 0x1p-24);
+    const Judgement host = judge(spec, got.data(), expected, exact, 0x1p-24);
+    CHECK(there.elements == host.elements);
+    CHECK(there.wrong == host.wrong);
+    CHECK(there.nonzero == host.nonzero);
+    CHECK(there.zero_accepted == host.zero_accepted);
+    CHECK(there.unsound == host.unsound);
+    CHECK(there.utilisation == host.utilisation);
+    CHECK(there.worst == host.worst);
+    CHECK(there.ulps == host.ulps);
+    CHECK(std::abs(there.error_squared - host.error_squared) <= 1e-12 * host.error_squared);
+    CHECK(std::abs(there.want_squared - host.want_squared) <= 1e-12 * host.want_squared);
+    const Judgement again = reference->judge(spec, memory.data(), exact, 0x1p-24);
+    CHECK(again.error_squared == there.error_squared);
+    if (is_ordinary && !exact) {
+      CHECK(there.wrong == 0);
+      CHECK(there.worst == 2 * kJudgedPart + 7);
+      CHECK(there.utilisation > 0.5);
+      CHECK(there.utilisation <= 1);
+    }
+  }
+  CHECK(reference->is_intact());
+}
+
+}  // namespace
+
+TEST_CASE("outputs are judged on the device as on the host", "[cuda]") {
+  const auto device = open_cuda();
+  if (!device) ASSAY_SKIP("no CUDA device");
+  for (const bool is_ordinary : {false, true}) {
+    INFO((is_ordinary ? "ordinary numbers" : "all kinds of numbers"));
+    compare_judgements<float>(*device, is_ordinary);
+    compare_judgements<f16>(*device, is_ordinary);
+    compare_judgements<bf16>(*device, is_ordinary);
   }
 }
 

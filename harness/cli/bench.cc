@@ -106,9 +106,11 @@ class Bench {
 
   void open(const Job& job) {
     if (!device_ || device_->info().backend != job.device->backend) {
+      if (device_) oracle_.forget(*device_);
       device_ = find_platform(job.device->backend)->open(job.device->index);
       limits_ = std::make_unique<Limits>(*device_, cache_folder(), options_.limits_again);
     }
+    oracle_.turn_to(job.problem);
     case_.emplace(Case{job.problem, job.variant, device_.get(), limits_.get(), job.alias, job.note},
                   oracle_, options_);
   }
@@ -153,8 +155,8 @@ class Bench {
 
   RunOptions options_;
   std::unique_ptr<Runner> runner_;
-  Oracle oracle_{available_memory()};
   std::unique_ptr<Device> device_;
+  Oracle oracle_{available_memory()};  // gone before the device is
   std::unique_ptr<Limits> limits_;
   const Job* job_ = nullptr;
   Record record_;

@@ -75,8 +75,8 @@ class Examination {
           "{} holds inputs that this version of Assay would not make: export them again",
           folder.string()));
     const ForeignOutputs outputs = read_outputs(folder, problem_);
-    take(judge_.judge_run(arguments_.check, subject, outputs.tensors));
-    judge_.estimate_bias(subject, outputs.tensors);
+    take(judge_.judge_run(arguments_.check, subject, written(outputs.tensors)));
+    judge_.estimate_bias(subject, written(outputs.tensors));
     for (const std::string& output : outputs.missing) note_missing(output);
   }
 

@@ -224,18 +224,20 @@ void BufferSet::copy_inputs_from(const BufferSet& other) {
   const Spending spending(Expense::memory);
   for (const TensorView& tensor : buffers_.tensors)
     if (readable(tensor.spec))
-      device_->copy(tensor.data, other.buffers_[tensor.spec.name].data, tensor.spec.bytes());
+      device_->enqueue_copy(tensor.data, other.buffers_[tensor.spec.name].data,
+                            tensor.spec.bytes());
   for (std::size_t i = 0; i < updated_.size(); ++i)
-    device_->copy(updated_[i].original, other.updated_[i].original, updated_[i].bytes);
+    device_->enqueue_copy(updated_[i].original, other.updated_[i].original, updated_[i].bytes);
 }
 
 void BufferSet::poison(unsigned char byte) {
   const Spending spending(Expense::memory);
   for (const TensorView& tensor : buffers_.tensors)
-    if (tensor.spec.role == Role::out) device_->fill(tensor.data, byte, tensor.spec.span_bytes());
+    if (tensor.spec.role == Role::out)
+      device_->enqueue_fill(tensor.data, byte, tensor.spec.span_bytes());
   if (restore()) (*restore())(device_->stream());
-  if (workspace_bytes_ > 0) device_->fill(buffers_.workspace, byte, workspace_bytes_);
-  for (const Guard& guard : guards_) device_->fill(guard.begin, byte, guard.bytes);
+  if (workspace_bytes_ > 0) device_->enqueue_fill(buffers_.workspace, byte, workspace_bytes_);
+  for (const Guard& guard : guards_) device_->enqueue_fill(guard.begin, byte, guard.bytes);
   guard_byte_ = byte;
   for (const Spread& spread : spread_)
     if (readable(spread.tensor.spec)) lay_out(spread);
@@ -256,6 +258,14 @@ void BufferSet::download(const TensorView& host) const {
     std::memcpy(static_cast<std::byte*>(host.data) + at,
                 image.data() + from.spec.row_offset(at / row_bytes) * size,
                 static_cast<std::size_t>(row_bytes));
+}
+
+void BufferSet::copy(const TensorSpec& spec, void* to) const {
+  const TensorView& from = buffers_[spec.name];
+  if (from.spec.is_packed()) return device_->copy(to, from.data, spec.bytes());
+  std::vector<std::byte> rows(static_cast<std::size_t>(spec.bytes()));
+  download({spec, rows.data()});
+  device_->upload(to, rows.data(), spec.bytes());
 }
 
 Fingerprint BufferSet::fingerprint(const TensorSpec& spec) const {

@@ -40,6 +40,7 @@ class BufferSet {
   void upload(const Inputs& inputs);
   // The first input whose bytes are no longer those of `inputs`, with the place; empty: none.
   std::string changed_input(const Inputs& inputs) const;
+  // Both are work in the stream, and may return before it is done.
   void copy_inputs_from(const BufferSet& other);
   // Outputs, workspace and all that lies around the tensors; what is updated in place becomes what
   // it was.
@@ -48,6 +49,8 @@ class BufferSet {
   const Launch* restore() const { return updated_.empty() ? nullptr : &restore_; }
   std::string broken_guard() const;  // what was written outside of all buffers; empty: nothing
   void download(const TensorView& host) const;  // the tensor of that name
+  // The same into packed memory of the device.
+  void copy(const TensorSpec& spec, void* to) const;
   // Of its elements, row by row, as download() would bring them.
   Fingerprint fingerprint(const TensorSpec& spec) const;
   // The same while the stream is held, of its first bytes.

@@ -80,12 +80,13 @@ Check make_check(const std::string& kind, Subject subject, const std::string& ou
   return check;
 }
 
-Judge::Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle,
+Judge::Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle, Device* device,
              Expectation expectation)
     : op_(op_of(problem)),
       problem_(problem),
       numerics_(numerics),
       oracle_(oracle),
+      device_(device),
       expectation_(std::move(expectation)) {}
 
 std::shared_ptr<const std::vector<Expected>> Judge::expected(Subject subject) const {
@@ -93,41 +94,64 @@ std::shared_ptr<const std::vector<Expected>> Judge::expected(Subject subject) co
                       : oracle_.expected(problem_, subject.family->name, subject.seed, numerics_);
 }
 
-std::vector<Check> Judge::judge_run(const std::string& kind, Subject subject,
-                                    const std::vector<TensorView>& outputs,
-                                    const std::vector<Fingerprint>& prints) {
-  std::shared_ptr<const std::vector<Expected>> expected;  // asked for only where it is needed
+DeviceReference* Judge::expected_there(Subject subject) {
+  if (!device_ || expectation_) return nullptr;
+  auto& known = there_[{subject.family->name, subject.seed}];
+  if (!known)
+    known =
+        oracle_.expected_there(*device_, problem_, subject.family->name, subject.seed, numerics_);
+  return known.get();
+}
+
+std::vector<Check> Judge::judge_references() {
   std::vector<Check> checks;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const std::string& name = outputs[i].spec.name;
+  for (const auto& [inputs, reference] : there_) {
+    if (!reference || reference->is_intact()) continue;
+    oracle_.forget(*reference);
+    const auto& [family, seed] = inputs;
+    Check& check = checks.emplace_back(make_check("guards", {op_.find_family(family), seed}, ""));
+    check.status = Status::failed;
+    check.reason =
+        "the reference, in device memory, was overwritten: it is none of the variant's buffers";
+  }
+  return checks;
+}
+
+std::vector<Check> Judge::judge_run(const std::string& kind, Subject subject,
+                                    const std::vector<Written>& outputs) {
+  // Asked for only where one is needed.
+  std::shared_ptr<const std::vector<Expected>> expected;
+  DeviceReference* there = nullptr;
+  std::vector<Check> checks;
+  for (const Written& output : outputs) {
+    const std::string& name = output.spec().name;
     const auto key = std::make_tuple(subject.family->name, subject.seed, name);
     Power& tally = tallies_[name].power[subject.family->name];
     if (const auto known = passed_.find(key);
-        known != passed_.end() && !prints.empty() && known->second.print == prints[i]) {
+        known != passed_.end() && output.print() && known->second.print == *output.print()) {
       tally += known->second.power;
       checks.push_back(known->second.check);
       checks.back().kind = kind == "interval" && is_exact("", subject, name) ? "exact" : kind;
       continue;
     }
-    if (!expected) expected = this->expected(subject);
+    if (output.there() && !there && !expected) there = expected_there(subject);
+    if (!there && !expected) expected = this->expected(subject);
     Power power;
-    checks.push_back(
-        judge_output(kind, "", subject, outputs[i], expected_of(name, *expected), power));
+    checks.push_back(judge_output(kind, "", subject, output, {expected.get(), there}, power));
     tally += power;
-    if (checks.back().status == Status::passed && !prints.empty())
-      passed_[key] = {prints[i], checks.back(), power};
+    if (checks.back().status == Status::passed && output.print())
+      passed_[key] = {*output.print(), checks.back(), power};
   }
   return checks;
 }
 
 std::vector<Check> Judge::judge_derived(const std::string& kind, const std::string& label,
-                                        Subject subject, const std::vector<TensorView>& outputs,
-                                        const std::vector<Expected>& expected) {
+                                        Subject subject, const std::vector<Written>& outputs,
+                                        const Wanted& wanted) {
   std::vector<Check> checks;
   Power unused;
-  for (const TensorView& output : outputs)
-    checks.push_back(judge_output(kind, label, subject, output,
-                                  expected_of(output.spec.name, expected), unused));
+  for (const Written& output : outputs)
+    checks.push_back(judge_output(kind, label, subject, output, wanted, unused));
   return checks;
 }
 
@@ -137,14 +161,13 @@ bool Judge::is_exact(const std::string& label, Subject subject, const std::strin
 }
 
 Check Judge::judge_output(const std::string& kind, const std::string& label, Subject subject,
-                          const TensorView& output, const Expected& want, Power& power) {
-  const TensorSpec& spec = output.spec;
+                          const Written& output, const Wanted& wanted, Power& power) {
+  const TensorSpec& spec = output.spec();
   const bool exact = is_exact(label, subject, spec.name);
   const double least = least_relative_bound(numerics_);
-  const Judgement judgement = judge(spec, output.data, want, exact, least);
-  if (judgement.unsound > 0 && label.empty() && !exact && subject.family->exact.empty())
-    throw std::logic_error("the contract of " + problem_.op +
-                           " is wrong: " + contract_error(want, numerics_, false));
+  const Expected* want = wanted.there ? nullptr : &expected_of(spec.name, *wanted.expected);
+  const Judgement judgement = wanted.there ? wanted.there->judge(spec, output.there(), exact, least)
+                                           : judge(spec, output.on_host(), *want, exact, least);
   power = {judgement.nonzero, judgement.zero_accepted};
 
   Check check = make_check(exact && kind == "interval" ? "exact" : kind, subject, spec.name);
@@ -157,16 +180,34 @@ Check Judge::judge_output(const std::string& kind, const std::string& label, Sub
   if (judgement.nonzero > 0)
     check.zero_accepted =
         static_cast<double>(judgement.zero_accepted) / static_cast<double>(judgement.nonzero);
-  if (judgement.worst >= 0) check.worst = element(spec, output.data, want, judgement.worst);
-  if (judgement.wrong == 0) return check;
+  if (judgement.worst >= 0 && wanted.there) {
+    const auto [value, bound] = wanted.there->at(spec.name, judgement.worst);
+    check.worst = element(spec, judgement.worst, value, bound, output.value(judgement.worst));
+  } else if (judgement.worst >= 0) {
+    check.worst = element(spec, output.on_host(), *want, judgement.worst);
+  }
+  const bool is_unsound =
+      judgement.unsound > 0 && label.empty() && !exact && subject.family->exact.empty();
+  if (judgement.wrong == 0 && !is_unsound) return check;
 
+  // What is wrong, element by element, the host finds out.
+  std::shared_ptr<const std::vector<Expected>> fetched;
+  if (!want) {
+    fetched = label.empty() ? expected(subject)
+                            : std::make_shared<const std::vector<Expected>>(wanted.there->fetch());
+    want = &expected_of(spec.name, *fetched);
+  }
+  if (is_unsound)
+    throw std::logic_error("the contract of " + problem_.op +
+                           " is wrong: " + contract_error(*want, numerics_, false));
+  const void* const got = output.on_host();
   constexpr std::size_t kMost = 1 << 20;  // enough to see a pattern
   check.status = Status::failed;
-  check.where = describe_clusters(spec, axes(op_, spec),
-                                  wrong_elements(spec, output.data, want, exact, kMost));
+  check.where =
+      describe_clusters(spec, axes(op_, spec), wrong_elements(spec, got, *want, exact, kMost));
   check.reason = fmt::format("{}{} = {:.9g}{}, want {:.9g}{}; {} of {} elements wrong, {}", label,
                              place(op_, spec, judgement.worst), check.worst->got,
-                             if_unwritten(spec, output.data, judgement.worst), check.worst->want,
+                             if_unwritten(spec, got, judgement.worst), check.worst->want,
                              exact ? " to the bit" : fmt::format(" ± {:.2g}", check.worst->bound),
                              judgement.wrong, judgement.elements, check.where);
   if (exact && subject.family->read_instead) {
@@ -178,7 +219,7 @@ Check Judge::judge_output(const std::string& kind, const std::string& label, Sub
   return check;
 }
 
-void Judge::estimate_bias(Subject subject, const std::vector<TensorView>& outputs) {
+void Judge::estimate_bias(Subject subject, const std::vector<Written>& outputs) {
   // At sizes where a straightforward computation of the sensitivities takes no time.
   constexpr std::int64_t kMost = 1 << 20;
   std::int64_t elements = 0;
@@ -188,10 +229,10 @@ void Judge::estimate_bias(Subject subject, const std::vector<TensorView>& output
   const auto sensitivities =
       oracle_.sensitivities(problem_, subject.family->name, subject.seed, numerics_);
   for (const Sensitivity& sensitivity : *sensitivities) {
-    for (const TensorView& output : outputs) {
-      const TensorSpec& spec = output.spec;
+    for (const Written& output : outputs) {
+      const TensorSpec& spec = output.spec();
       if (spec.name != sensitivity.output) continue;
-      bias_.add(spec, output.data, expected_of(spec.name, *expected), sensitivity,
+      bias_.add(spec, output.on_host(), expected_of(spec.name, *expected), sensitivity,
                 batch_axis(op_, spec));
       tallies_[spec.name].elements += spec.elements();
     }

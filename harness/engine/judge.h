@@ -17,6 +17,7 @@
 #include "harness/engine/bias.h"
 #include "harness/engine/interval.h"
 #include "harness/engine/oracle.h"
+#include "harness/engine/output.h"
 
 namespace assay {
 
@@ -45,32 +46,42 @@ class Judge {
  public:
   using Expectation = std::function<std::shared_ptr<const std::vector<Expected>>(Subject)>;
 
-  // What outputs should be is asked of the oracle, unless of somebody else.
-  Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle,
+  // What outputs should be is asked of the oracle, unless of somebody else. Outputs that are kept
+  // on a device are judged there; that is `device`.
+  Judge(const Problem& problem, const Numerics& numerics, Oracle& oracle, Device* device = nullptr,
         Expectation expectation = {});
 
   std::shared_ptr<const std::vector<Expected>> expected(Subject subject) const;
 
-  // The outputs of one run, in host memory: a check for each, named `kind` (where the family
-  // demands bits, `exact` instead of `interval`). With the outputs' fingerprints, what has passed
-  // before on the same inputs is not looked at again: the same bits give the same check.
+  // The outputs of one run: a check for each, named `kind` (where the family demands bits, `exact`
+  // instead of `interval`). Where the fingerprint is known, what has passed before on the same
+  // inputs is not looked at again: the same bits give the same check.
   std::vector<Check> judge_run(const std::string& kind, Subject subject,
-                               const std::vector<TensorView>& outputs,
-                               const std::vector<Fingerprint>& prints = {});
-  // The same for a run on other inputs than the family's, whose outputs should be `expected`. The
+                               const std::vector<Written>& outputs);
+  // What outputs are judged against: on the host, or where they are kept.
+  struct Wanted {
+    const std::vector<Expected>* expected = nullptr;
+    DeviceReference* there = nullptr;
+  };
+  // The same for a run on other inputs than the family's, whose outputs should be `wanted`. The
   // check's reasons begin with `label`; it has no say in judge_power.
   std::vector<Check> judge_derived(const std::string& kind, const std::string& label,
-                                   Subject subject, const std::vector<TensorView>& outputs,
-                                   const std::vector<Expected>& expected);
+                                   Subject subject, const std::vector<Written>& outputs,
+                                   const Wanted& wanted);
 
   // Gives a run a say in judge_bias, where the problem is small enough.
-  void estimate_bias(Subject subject, const std::vector<TensorView>& outputs);
+  void estimate_bias(Subject subject, const std::vector<Written>& outputs);
 
   // Over all that was judged: a check `power` with status mistrusted for each output that zeros
   // would have passed for (zeros_would_pass; with 16-bit roundings declared, without the families
   // in which that is most so, up to three in four), and a check `bias` for each output.
   std::vector<Check> judge_power() const;
   std::vector<Check> judge_bias() const;
+
+  // For the end of a case: a failed check `guards` where a reference that it was judged by, in
+  // device memory, is no longer what it was. Those of others are none of its business: they are
+  // made again when they are used next.
+  std::vector<Check> judge_references();
 
  private:
   struct Power {  // elements whose reference is not 0, and those of them for which 0 would pass
@@ -102,15 +113,19 @@ class Judge {
   };
 
   bool is_exact(const std::string& label, Subject subject, const std::string& output) const;
+  DeviceReference* expected_there(Subject subject);
   Check judge_output(const std::string& kind, const std::string& label, Subject subject,
-                     const TensorView& output, const Expected& want, Power& power);
+                     const Written& output, const Wanted& wanted, Power& power);
 
   const Op& op_;
   const Problem& problem_;
   const Numerics numerics_;
   Oracle& oracle_;
+  Device* device_;
   Expectation expectation_;
   std::map<std::string, Tally> tallies_;  // by output
+  std::map<std::pair<std::string, std::uint64_t>, std::shared_ptr<DeviceReference>>
+      there_;  // by family and seed
   std::map<std::tuple<std::string, std::uint64_t, std::string>, Passed>
       passed_;  // by family, seed and output
   BiasTest bias_;

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "harness/core/black_box.h"
+#include "harness/core/error.h"
 #include "harness/core/registry.h"
 #include "harness/core/spending.h"
 #include "harness/engine/contract.h"
@@ -14,6 +18,11 @@ namespace {
 
 std::string input_key(const Problem& problem, const std::string& family, std::uint64_t seed) {
   return fmt::format("{} {} {}", str(problem), family, seed);
+}
+
+std::string expected_key(const Problem& problem, const std::string& family, std::uint64_t seed,
+                         const Numerics& numerics) {
+  return fmt::format("{}, {}", input_key(problem, family, seed), str(numerics));
 }
 
 // The problem as op.reference wants it: told what made the inputs.
@@ -29,6 +38,7 @@ void Oracle::turn_to(const Problem& problem) {
   if (text == problem_) return;
   const Spending spending(Expense::memory);
   problem_ = text;
+  there_.clear();
   entries_.clear();
   held_ = 0;
 }
@@ -76,16 +86,20 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
                                                               const std::string& family,
                                                               std::uint64_t seed,
                                                               const Numerics& numerics) {
-  const std::string key = fmt::format("{}, {}", input_key(problem, family, seed), str(numerics));
+  const std::string key = expected_key(problem, family, seed, numerics);
   if (const Entry* entry = lookup(key)) return entry->expected;
+  if (const auto known = find_there(key, nullptr);
+      known != there_.end() && known->reference->is_intact()) {
+    const Spending spending(Expense::transfers);
+    return keep(key, known->reference->fetch());
+  }
   const auto from = inputs(problem, family, seed);
   const Spending spending(Expense::reference);
   const HostStage stage("computing the reference of family " + family);
-  auto made = std::make_shared<const std::vector<Expected>>(
-      op_of(problem).reference(made_by(problem, family), from->tensors, numerics));
+  auto made = op_of(problem).reference(made_by(problem, family), from->tensors, numerics);
   if (op_of(problem).find_family(family)->exact.empty() && !op_of(problem).is_composite) {
     const Spending checking(Expense::comparison);
-    for (const Expected& output : *made) {
+    for (const Expected& output : made) {
       // The bounds of large outputs are checked where they are used: each is read only once.
       constexpr std::int64_t kLarge = 1 << 20;
       const bool is_exact = op_of(problem).is_exact(output.output);
@@ -94,12 +108,94 @@ std::shared_ptr<const std::vector<Expected>> Oracle::expected(const Problem& pro
         throw std::logic_error("the contract of " + problem.op + " is wrong: " + wrong);
     }
   }
+  return keep(key, std::move(made));
+}
+
+std::shared_ptr<const std::vector<Expected>> Oracle::keep(const std::string& key,
+                                                          std::vector<Expected> made) {
   Entry entry;
   entry.key = key;
-  entry.expected = made;
-  for (const Expected& output : *made) entry.bytes += 16 * output.size;
+  for (const Expected& output : made) entry.bytes += 16 * output.size;
+  entry.expected = std::make_shared<const std::vector<Expected>>(std::move(made));
+  const auto kept = entry.expected;
   insert(std::move(entry));
+  return kept;
+}
+
+std::int64_t Oracle::bytes_there(const Op& op, const Problem& problem) {
+  double bytes = 0;  // as in bytes_needed
+  for (const TensorSpec& spec : tensor_specs(op, problem))
+    if (spec.role != Role::in) bytes += 16 * static_cast<double>(spec.elements());
+  return bytes < 9e18 ? static_cast<std::int64_t>(bytes) : INT64_MAX;
+}
+
+std::list<Oracle::There>::iterator Oracle::find_there(const std::string& key,
+                                                      const Device* device) {
+  return std::find_if(there_.begin(), there_.end(), [&](const There& there) {
+    return there.key == key && (!device || there.device == device);
+  });
+}
+
+std::shared_ptr<DeviceReference> Oracle::expected_there(Device& device, const Problem& problem,
+                                                        const std::string& family,
+                                                        std::uint64_t seed,
+                                                        const Numerics& numerics) {
+  const std::string key = expected_key(problem, family, seed, numerics);
+  if (const auto known = find_there(key, &device); known != there_.end()) {
+    if (known->reference->is_intact()) {
+      there_.splice(there_.begin(), there_, known);
+      return known->reference;
+    }
+    there_.erase(known);  // an earlier case has written there
+  }
+  const std::int64_t most = most_there(device.info());
+  std::int64_t held = bytes_there(op_of(problem), problem);
+  if (!device.judges() || held > most) return nullptr;
+  const auto from = inputs(problem, family, seed);
+  {
+    const Spending spending(Expense::memory);
+    for (auto there = there_.begin(); there != there_.end();) {
+      const bool is_same = there->device == &device;
+      if (is_same) held += there->reference->bytes();
+      there = is_same && held > most ? there_.erase(there) : std::next(there);
+    }
+  }
+  const Entry* const computed = lookup(key);
+  std::shared_ptr<DeviceReference> made = write_there(device, [&](DeviceReference& writer) {
+    if (!computed)
+      return op_of(problem).write_reference(made_by(problem, family), from->tensors, numerics,
+                                            writer);
+    const Spending spending(Expense::transfers);
+    for (const Expected& output : *computed->expected) writer.upload(output);
+  });
+  if (made) there_.push_front({key, &device, made});
   return made;
+}
+
+std::unique_ptr<DeviceReference> write_there(Device& device,
+                                             const std::function<void(DeviceReference&)>& write) {
+  auto reference = device.make_reference();
+  try {
+    const Spending spending(Expense::reference);
+    const HostStage stage("computing a reference");
+    write(*reference);
+    const Spending waiting(Expense::transfers);
+    reference->finish();
+    return reference;
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const EnvironmentError&) {
+    return nullptr;
+  }
+}
+
+void Oracle::forget(const Device& device) {
+  const Spending spending(Expense::memory);
+  there_.remove_if([&](const There& there) { return there.device == &device; });
+}
+
+void Oracle::forget(const DeviceReference& reference) {
+  there_.remove_if([&](const There& there) { return there.reference.get() == &reference; });
 }
 
 std::shared_ptr<const std::vector<Sensitivity>> Oracle::sensitivities(const Problem& problem,

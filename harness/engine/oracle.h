@@ -3,15 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "harness/backend/backend.h"
 #include "harness/core/op.h"
 #include "harness/engine/inputs.h"
 
 namespace assay {
+
+// What `write` writes there; null: the device has no room for it.
+std::unique_ptr<DeviceReference> write_there(Device& device,
+                                             const std::function<void(DeviceReference&)>& write);
 
 class Oracle {
  public:
@@ -33,6 +39,17 @@ class Oracle {
                                                         std::uint64_t seed,
                                                         const Numerics& numerics);
 
+  // The same in the memory of a device that judges; null where there is no room for it. Must be
+  // gone, by turn_to() or forget(), before the device is.
+  std::shared_ptr<DeviceReference> expected_there(Device& device, const Problem& problem,
+                                                  const std::string& family, std::uint64_t seed,
+                                                  const Numerics& numerics);
+  // How much of a device's memory may be taken so.
+  static std::int64_t most_there(const DeviceInfo& device) { return device.memory_bytes / 4; }
+  static std::int64_t bytes_there(const Op& op, const Problem& problem);  // of one family
+  void forget(const DeviceReference& reference);
+  void forget(const Device& device);  // all that is there
+
   std::shared_ptr<const std::vector<Sensitivity>> sensitivities(const Problem& problem,
                                                                 const std::string& family,
                                                                 std::uint64_t seed,
@@ -52,11 +69,21 @@ class Oracle {
   };
   Entry* lookup(const std::string& key);
   void insert(Entry entry);
+  std::shared_ptr<const std::vector<Expected>> keep(const std::string& key,
+                                                    std::vector<Expected> made);
+  // In the memory of devices; most recently used first.
+  struct There {
+    std::string key;
+    const Device* device;
+    std::shared_ptr<DeviceReference> reference;
+  };
+  std::list<There>::iterator find_there(const std::string& key, const Device* device);
 
   std::int64_t available_;
   std::int64_t held_ = 0;
   std::string problem_;       // whose the entries are
   std::list<Entry> entries_;  // most recently used first
+  std::list<There> there_;
 };
 
 }  // namespace assay

@@ -62,6 +62,29 @@ TEST_CASE("contents that are in host memory are not fetched again") {
   CHECK(holds(output.now(), 3));
 }
 
+TEST_CASE("contents that are kept on the device come to the host when they are looked at") {
+  Watched device;
+  std::vector<float> there(1000, 1);
+  Output output({"O", Role::out, DType::f32, {1000}, {1}}, &device);
+  output.take(device, there.data());
+  there[999] = 2;
+  output.take(device, there.data());
+  CHECK(device.downloads == 0);
+  REQUIRE(output.now_there());
+  CHECK(std::memcmp(output.now_there(), there.data(), 4000) == 0);
+  CHECK(output.value(999) == 2);  // one element
+  CHECK(device.downloads == 1);
+  CHECK(output.before().as<float>()[999] == 1);
+  CHECK(output.now().as<float>()[999] == 2);
+  CHECK(output.now().as<float>()[999] == 2);
+  CHECK(device.downloads == 3);
+  there[999] = 3;  // in place of the older one, which the host no longer has
+  output.take(device, there.data());
+  CHECK(output.now().as<float>()[999] == 3);
+  CHECK(device.downloads == 4);
+  CHECK(output.print() == fingerprint(there.data(), 4000));
+}
+
 TEST_CASE("contents that change between a look and the fetch are neither missed nor mixed up") {
   Watched device;
   std::vector<float> there(1000, 1);

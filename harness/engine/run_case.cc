@@ -133,6 +133,7 @@ void verify_and_time(const Case& job, Oracle& oracle, const RunOptions& options,
     if (const std::string why = wrong_time(job, record); !why.empty())
       verifier.checks().push_back({.kind = "pin_rate", .status = Status::error, .reason = why});
   }
+  verifier.judge_references();
   // What is already known to be wrong need not end the process.
   if (options.fences && is_small(job, options) && verifier.passed())
     verifier.verify_fences(timed, options.seed);
@@ -173,8 +174,9 @@ std::string declared_numerics(const Job& job) {
   return job.variant->steps ? "that of its steps" : str(job.variant->numerics(job.problem));
 }
 
-void record_loss(const Case& job, const DeviceLost& lost, Record& record) {
+void record_loss(const Case& job, const DeviceLost& lost, Oracle& oracle, Record& record) {
   job.device->lose(lost.what());
+  oracle.forget(*job.device);
   Check check;
   check.kind = "crash";
   check.family = black_box().family;
@@ -273,7 +275,7 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
       verify_and_time(job, oracle, options, record);
     }
   } catch (const DeviceLost& lost) {
-    record_loss(job, lost, record);
+    record_loss(job, lost, oracle, record);
   } catch (const EnvironmentError& error) {
     record.status = Status::error;
     record.reason = error.what();
@@ -281,7 +283,7 @@ Record run_case(const Case& job, Oracle& oracle, const RunOptions& options) {
     try {
       if (job.device->lost().empty()) job.device->synchronize();
     } catch (const DeviceLost& lost) {
-      record_loss(job, lost, record);
+      record_loss(job, lost, oracle, record);
     } catch (const std::exception& after) {
       record.reason += std::string("; then ") + after.what();
     }

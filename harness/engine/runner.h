@@ -23,13 +23,13 @@ class InProcess final : public Runner {
   Record run(const Job& job, const RunOptions& options) override;
 
  private:
-  Oracle oracle_;
-  TwinOutputs twins_;
   struct Opened {
     std::unique_ptr<Device> device;
     std::unique_ptr<Limits> limits;
   };
   std::map<std::pair<Backend, int>, Opened> devices_;
+  Oracle oracle_;  // gone before the devices are
+  TwinOutputs twins_;
 };
 
 }  // namespace assay

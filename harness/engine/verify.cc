@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "harness/core/black_box.h"
@@ -13,6 +14,7 @@
 #include "harness/core/registry.h"
 #include "harness/core/spending.h"
 #include "harness/engine/npy.h"
+#include "harness/engine/rotation.h"
 
 namespace assay {
 Verifier::Verifier(const Problem& problem, const Variant& variant, Device& device, Oracle& oracle,
@@ -24,12 +26,14 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
       oracle_(oracle),
       options_(std::move(options)),
       schedules_(device.schedules()),
-      outputs_(make_outputs(op_, problem)),
-      judge_(problem, variant.numerics(problem), oracle,
+      outputs_(make_outputs(op_, problem, judging_device())),
+      judge_(problem, variant.numerics(problem), oracle, judging_device(),
              variant.steps ? [this](Subject subject) { return expected_of_steps(subject); }
                            : Judge::Expectation()) {
   // Steps have twins of their own.
   if (variant.backend == Backend::cpu || variant.steps) options_.twins = nullptr;
+  // Such a case may need all of the device's memory.
+  if (!judging_device()) oracle.forget(device);
   if (schedules_.empty())
     schedules_ = {""};
   else if (!options_.execution.schedule.empty())
@@ -41,6 +45,28 @@ Verifier::~Verifier() {
   set_.reset();
   outputs_.clear();
   from_steps_.clear();
+}
+
+Device* Verifier::judging_device() const {
+  if (variant_.steps || options_.twins != nullptr) return nullptr;
+  const std::int64_t set = BufferSet::bytes_needed(variant_, problem_);
+  constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+  return judging_device(problem_, set * rotation_sets(set, device_.info().cache_bytes, kUnlimited));
+}
+
+Device* Verifier::judging_device(const Problem& problem, std::int64_t sets) const {
+  if (!device_.judges()) return nullptr;
+  std::int64_t elements = 0, outputs = 0;
+  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
+    elements += spec.elements();
+    if (spec.role != Role::in) outputs += spec.bytes();
+  }
+  // There must be room for the references of two families, for two copies of the outputs, and for
+  // what the device keeps for itself.
+  const DeviceInfo& info = device_.info();
+  const bool fits = Oracle::bytes_there(op_of(problem), problem) <= Oracle::most_there(info) / 2 &&
+                    2 * outputs + sets <= info.memory_bytes / 2;
+  return elements > options_.small && fits ? &device_ : nullptr;
 }
 
 BufferSet& Verifier::set() {
@@ -121,8 +147,11 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
   execution.schedule = schedule;
   execution.seed = subject.seed;
   device_.use_schedule(execution);
-  set.poison(poison);
-  device_.synchronize();
+  {
+    const Spending poisoning(Expense::memory);
+    set.poison(poison);
+    device_.synchronize();
+  }
   try {
     const Spending spending(Expense::kernels);
     const KernelStage stage(kind_of_wrong_memory == kFence ? kFence : "a launch",
@@ -141,8 +170,7 @@ bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& sche
 
 void Verifier::judge_outputs(const std::string& kind, Subject subject) {
   const Spending spending(Expense::comparison);
-  if (!add_checks(judge_.judge_run(kind, subject, written(outputs_), prints(outputs_))))
-    dump(subject);
+  if (!add_checks(judge_.judge_run(kind, subject, written(outputs_)))) dump(subject);
 }
 
 // Once a case: the first inputs that show something wrong.

@@ -40,7 +40,10 @@ struct VerifyOptions {
   Execution execution;           // an empty schedule: all that the device has, in turn
   bool has_twins = false;        // cuda and simt are both in the sweep: what run_sweep says
   TwinOutputs* twins = nullptr;  // where outputs are kept to be compared, if they are
-  std::string dump;              // folder for inputs and outputs as .npy; empty: none
+  // Elements of all tensors of a problem beyond which a device that judges is asked to. What is
+  // small comes to the host anyway, for the bias test.
+  std::int64_t small = 1 << 20;
+  std::string dump;  // folder for inputs and outputs as .npy; empty: none
 };
 
 class Verifier {
@@ -75,6 +78,7 @@ class Verifier {
   // Over all that was judged; see Judge.
   void judge_power() { add_checks(judge_.judge_power()); }
   void judge_bias() { add_checks(judge_.judge_bias()); }
+  void judge_references() { add_checks(judge_.judge_references()); }
 
   // The set that all runs but the derived and the misplaced ones share.
   BufferSet& set();
@@ -91,6 +95,10 @@ class Verifier {
   void verify_schedule(const Family& family, std::uint64_t seed);
   std::shared_ptr<const std::vector<Expected>> expected_of_steps(Subject subject) const;
 
+  // Where large outputs are judged; null: on the host. Of the case, and of any problem beside so
+  // many bytes of buffers.
+  Device* judging_device() const;
+  Device* judging_device(const Problem& problem, std::int64_t sets) const;
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
            Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");
   void judge_outputs(const std::string& kind, Subject subject);

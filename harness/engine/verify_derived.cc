@@ -113,7 +113,7 @@ void Verifier::verify_relations(const Family& usual, std::uint64_t seed) {
     Outputs outputs = make_outputs(op_, problem);
     if (!run(set, kPoisons[0], schedules_.front(), subject, outputs)) return;
     add_checks(judge_.judge_derived("relation/" + relation.name, relation.name + ": ", subject,
-                                    written(outputs), expected));
+                                    written(outputs), {&expected}));
   }
 }
 

@@ -154,19 +154,27 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
       fail(fault.kind, subject, label + fault.what());
       return false;
     }
-    Outputs outputs = make_outputs(op_of(problem), problem);
+    Device* const judging = judging_device(problem, BufferSet::bytes_needed(variant_, problem_));
+    Outputs outputs = make_outputs(op_of(problem), problem, judging);
     for (Output& output : outputs) output.take(device_, step.buffers[output.spec().name].data);
     const Numerics numerics = step.variant->numerics(problem);
+    const Op& op = op_of(problem);
+    const auto there =
+        judging ? write_there(*judging,
+                              [&](ExpectedWriter& writer) {
+                                op.write_reference(problem, inputs.tensors, numerics, writer);
+                              })
+                : nullptr;
     std::vector<Expected> expected;
-    {
+    if (!there) {
       const Spending spending(Expense::reference);
       const HostStage stage("computing the reference of a step");
-      expected = op_of(problem).reference(problem, inputs.tensors, numerics);
+      expected = op.reference(problem, inputs.tensors, numerics);
     }
     const Spending spending(Expense::comparison);
     for (const Check& check :
          Judge(problem, numerics, oracle_)
-             .judge_derived("step", label, subject, written(outputs), expected)) {
+             .judge_derived("step", label, subject, written(outputs), {&expected, there.get()})) {
       const std::string name = problem.op + "." + check.output;
       merge(check, checks.try_emplace(name, make_check("step", subject, name)).first->second);
     }
