@@ -82,7 +82,7 @@ int selftest_liars(const SelftestArguments& arguments) {
     options.seeds = arguments.seeds;
     options.run.seed = arguments.seed;
     options.run.small = std::int64_t{1} << 20;  // every check, on every backend
-    options.run.verify.small = 0;               // by the device itself, where it judges
+    options.run.verify.judged_by_host = 0;
     options.run.fences = !arguments.in_process;
     options.run.verify.execution.timeout = arguments.timeout;
     const bool live = isatty(STDERR_FILENO) == 1;

@@ -66,7 +66,7 @@ Device* Verifier::judging_device(const Problem& problem, std::int64_t sets) cons
   const DeviceInfo& info = device_.info();
   const bool fits = Oracle::bytes_there(op_of(problem), problem) <= Oracle::most_there(info) / 2 &&
                     2 * outputs + sets <= info.memory_bytes / 2;
-  return elements > options_.small && fits ? &device_ : nullptr;
+  return elements > options_.judged_by_host && fits ? &device_ : nullptr;
 }
 
 BufferSet& Verifier::set() {

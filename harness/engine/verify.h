@@ -40,9 +40,9 @@ struct VerifyOptions {
   Execution execution;           // an empty schedule: all that the device has, in turn
   bool has_twins = false;        // cuda and simt are both in the sweep: what run_sweep says
   TwinOutputs* twins = nullptr;  // where outputs are kept to be compared, if they are
-  // Elements of all tensors of a problem beyond which a device that judges is asked to. What is
-  // small comes to the host anyway, for the bias test.
-  std::int64_t small = 1 << 20;
+  // Elements of all tensors of a problem up to which the host judges, whatever the device can: it
+  // needs small outputs anyway, for the bias test.
+  std::int64_t judged_by_host = 1 << 20;
   std::string dump;  // folder for inputs and outputs as .npy; empty: none
 };
 

@@ -31,7 +31,7 @@ template <class Options, class Visit>
 void each_option(Options& options, const Visit& visit) {
   auto& [seed, seeds, verify_only, measure, verify, small, fences, environment, limits_again] =
       options;
-  auto& [execution, has_twins, twins, dump] = verify;
+  auto& [execution, has_twins, twins, judged_by_host, dump] = verify;
   auto& [sampling, caches, trace, counters] = measure;
   auto& [min_samples, min_seconds, noise, max_seconds, max_samples] = sampling;
   auto& [schedule, schedule_seed, timeout, trace_block] = execution;
@@ -40,6 +40,7 @@ void each_option(Options& options, const Visit& visit) {
   visit("seed", seed);
   visit("seeds", seeds);
   visit("small", small);
+  visit("judged_by_host", judged_by_host);
   visit("fences", fences);
   visit("dump", dump);
   visit("twins", has_twins);
