@@ -18,7 +18,7 @@
 
 namespace assay {
 
-// Windows of pinned memory, two a thread: one to write, one on its way. Kept for all references of
+// Windows of pinned memory, one a thread to write and half as many on their way. Kept for all references of
 // a device, of which one is written at a time.
 class CudaWindows {
  public:

@@ -15,7 +15,6 @@ constexpr std::int64_t kAlignment = 256;
 // Before and after each tensor: a row of 2048 16-bit elements, more than any tile of a row. What
 // strays farther than that meets the next tensor, or a fence.
 constexpr std::int64_t kGuard = 4096;
-constexpr unsigned char kNaN = 0xff;
 
 std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -47,6 +46,14 @@ std::int64_t BufferSet::bytes_needed(const Variant& variant, const Problem& prob
   return bytes;
 }
 
+std::int64_t BufferSet::bytes_allocated(const Variant& variant, const Problem& problem,
+                                        Layout layout) {
+  std::int64_t bytes = bytes_needed(variant, problem) + 16 * kAlignment;  // misaligned
+  for (const TensorSpec& spec : tensor_specs(op_of(problem), problem, layout))
+    bytes += spec.span_bytes() - spec.bytes();
+  return aligned(bytes);
+}
+
 BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& problem,
                      Placement placement)
     : device_(&device), workspace_bytes_(workspace_of(variant, problem)) {
@@ -54,12 +61,14 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
   unsigned char* next = nullptr;  // the end of the tensor before, or the begin of all
   std::string previous;
   if (placement.fence == Fence::none) {
-    std::int64_t bytes = bytes_needed(variant, problem) + 16 * kAlignment;  // misaligned
-    for (const TensorSpec& spec : tensor_specs(op_of(problem), problem, placement.layout))
-      bytes += spec.span_bytes() - spec.bytes();
-    memory_.push_back(std::make_unique<DeviceMemory>(device, bytes));
-    next = static_cast<unsigned char*>(memory_.back()->data());
-    device.fill(next, kNaN, bytes);
+    void* memory = placement.within;
+    if (!memory) {
+      const std::int64_t bytes = bytes_allocated(variant, problem, placement.layout);
+      memory_.push_back(std::make_unique<DeviceMemory>(device, bytes));
+      memory = memory_.back()->data();
+      device.fill(memory, kFilling, bytes);
+    }
+    next = static_cast<unsigned char*>(memory);
   }
   const auto place = [&](const std::string& name, std::int64_t bytes, std::int64_t offset,
                          bool writable) {
@@ -67,7 +76,7 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
     if (placement.fence != Fence::none) {
       memory_.push_back(std::make_unique<DeviceMemory>(device, bytes, placement.fence));
       begin = static_cast<unsigned char*>(memory_.back()->data());
-      device.fill(begin, kNaN, bytes);
+      device.fill(begin, kFilling, bytes);
     } else {
       const auto at = reinterpret_cast<std::uintptr_t>(next);
       const auto unit = static_cast<std::uintptr_t>(kAlignment);
@@ -96,7 +105,7 @@ BufferSet::BufferSet(Device& device, const Variant& variant, const Problem& prob
       placement.fence == Fence::after ? aligned(workspace_bytes_) : workspace_bytes_;
   buffers_.workspace = workspace > 0 ? place("workspace", workspace, 0, true) : nullptr;
   if (placement.fence == Fence::none) guards_.push_back({previous, "", next, kGuard});
-  guard_byte_ = kNaN;
+  guard_byte_ = kFilling;
   restore_ = [&device, updated = updated_](Stream) {
     for (const Updated& tensor : updated)
       device.enqueue_copy(tensor.data, tensor.original, tensor.bytes);

@@ -21,6 +21,9 @@ namespace assay {
 struct Placement {
   Layout layout = Layout::packed;
   Fence fence = Fence::none;
+  // Memory for BufferSet::bytes_allocated() that holds NaNs already; null: the set has its own. Not
+  // with a fence.
+  void* within = nullptr;
 };
 
 class BufferSet {
@@ -31,6 +34,10 @@ class BufferSet {
             Placement placement = {});
 
   static std::int64_t bytes_needed(const Variant& variant, const Problem& problem);
+  // Without what is kept aside, but with room to align everything.
+  static std::int64_t bytes_allocated(const Variant& variant, const Problem& problem,
+                                      Layout layout = Layout::packed);
+  static constexpr unsigned char kFilling = 0xff;  // a NaN in every float format
 
   const Buffers& buffers() const { return buffers_; }
   const Launch& launch() const { return launch_; }

@@ -28,8 +28,17 @@ Rotation::Rotation(const Problem& problem, const Variant& variant, Device& devic
   const Spending spending(Expense::memory);
   const std::int64_t set_bytes = BufferSet::bytes_needed(variant, problem);
   const std::int64_t count = rotation_sets(set_bytes, device.info().cache_bytes, memory_bytes);
+  // Thousands of small sets would spend more time on their allocations than on anything else.
+  constexpr std::int64_t kSmall = 1 << 20;
+  const std::int64_t stride = BufferSet::bytes_allocated(variant, problem);
+  if (stride <= kSmall && count > 1) {
+    slab_ = DeviceMemory(device, (count - 1) * stride);
+    device.fill(slab_.data(), BufferSet::kFilling, slab_.bytes());
+  }
   for (std::int64_t i = 1; i < count; ++i) {
-    further_.push_back(std::make_unique<BufferSet>(device, variant, problem));
+    Placement placement;
+    if (slab_.data()) placement.within = static_cast<std::byte*>(slab_.data()) + (i - 1) * stride;
+    further_.push_back(std::make_unique<BufferSet>(device, variant, problem, placement));
     sets_.push_back(further_.back().get());
     sets_.back()->copy_inputs_from(first);
   }
@@ -47,6 +56,7 @@ Rotation::~Rotation() {
   const Spending spending(Expense::memory);
   graph_ = nullptr;
   further_.clear();
+  slab_ = {};
 }
 
 std::vector<TimedLaunch> Rotation::next(int n) {

@@ -44,6 +44,7 @@ class Rotation {
 
  private:
   Device* device_;
+  DeviceMemory slab_;  // of the further sets, where they are small
   std::vector<std::unique_ptr<BufferSet>> further_;
   std::vector<BufferSet*> sets_;
   std::size_t next_ = 0;
