@@ -31,8 +31,9 @@ void CudaWindows::resize(std::int64_t bytes) {
   if (bytes <= capacity_) return;
   memory_.reset();
   capacity_ = 0;
-  memory_.emplace(static_cast<std::size_t>(bytes * count));
-  capacity_ = bytes;
+  const std::int64_t capacity = std::max(bytes, kUsual);  // pinning takes half a second a GB
+  memory_.emplace(static_cast<std::size_t>(capacity * count));
+  capacity_ = capacity;
 }
 
 // What fails is told by wait().
@@ -143,11 +144,8 @@ class CudaReference final : public DeviceReference {
       elements += output.outer * output.inner;
       add_output(output.output, output.outer * slices * output.inner);
     }
-    // A copy takes 14 µs of the driver, one at a time (16 threads of an H100's host), and a window
-    // two for each output: with 1 MiB the merges' references took twice as long.
-    constexpr std::int64_t kUsual = 8 << 20;  // bytes
     const std::int64_t slice = kBoth * elements;
-    a_window_ = std::clamp<std::int64_t>(kUsual / slice, 1, slices);
+    a_window_ = std::clamp<std::int64_t>(CudaWindows::kUsual / slice, 1, slices);
     windows_.resize(a_window_ * slice);
   }
 

@@ -17,7 +17,7 @@ namespace assay {
 
 class CudaStaging {
  public:
-  static constexpr std::int64_t kChunk = 16 << 20;  // bytes
+  static constexpr std::int64_t kChunk = 4 << 20;  // bytes
   // Smaller copies are left to the driver.
 
   static constexpr std::int64_t kWorthwhile = 1 << 20;

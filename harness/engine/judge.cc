@@ -94,34 +94,16 @@ std::shared_ptr<const std::vector<Expected>> Judge::expected(Subject subject) co
                       : oracle_.expected(problem_, subject.family->name, subject.seed, numerics_);
 }
 
-DeviceReference* Judge::expected_there(Subject subject) {
+std::shared_ptr<DeviceReference> Judge::expected_there(Subject subject) const {
   if (!device_ || expectation_) return nullptr;
-  auto& known = there_[{subject.family->name, subject.seed}];
-  if (!known)
-    known =
-        oracle_.expected_there(*device_, problem_, subject.family->name, subject.seed, numerics_);
-  return known.get();
-}
-
-std::vector<Check> Judge::judge_references() {
-  std::vector<Check> checks;
-  for (const auto& [inputs, reference] : there_) {
-    if (!reference || reference->is_intact()) continue;
-    oracle_.forget(*reference);
-    const auto& [family, seed] = inputs;
-    Check& check = checks.emplace_back(make_check("guards", {op_.find_family(family), seed}, ""));
-    check.status = Status::failed;
-    check.reason =
-        "the reference, in device memory, was overwritten: it is none of the variant's buffers";
-  }
-  return checks;
+  return oracle_.expected_there(*device_, problem_, subject.family->name, subject.seed, numerics_);
 }
 
 std::vector<Check> Judge::judge_run(const std::string& kind, Subject subject,
                                     const std::vector<Written>& outputs) {
   // Asked for only where one is needed.
   std::shared_ptr<const std::vector<Expected>> expected;
-  DeviceReference* there = nullptr;
+  std::shared_ptr<DeviceReference> there;
   std::vector<Check> checks;
   for (const Written& output : outputs) {
     const std::string& name = output.spec().name;
@@ -137,7 +119,7 @@ std::vector<Check> Judge::judge_run(const std::string& kind, Subject subject,
     if (output.there() && !there && !expected) there = expected_there(subject);
     if (!there && !expected) expected = this->expected(subject);
     Power power;
-    checks.push_back(judge_output(kind, "", subject, output, {expected.get(), there}, power));
+    checks.push_back(judge_output(kind, "", subject, output, {expected.get(), there.get()}, power));
     tally += power;
     if (checks.back().status == Status::passed && output.print())
       passed_[key] = {*output.print(), checks.back(), power};

@@ -78,11 +78,6 @@ class Judge {
   std::vector<Check> judge_power() const;
   std::vector<Check> judge_bias() const;
 
-  // For the end of a case: a failed check `guards` where a reference that it was judged by, in
-  // device memory, is no longer what it was. Those of others are none of its business: they are
-  // made again when they are used next.
-  std::vector<Check> judge_references();
-
  private:
   struct Power {  // elements whose reference is not 0, and those of them for which 0 would pass
     std::int64_t nonzero = 0, zero_accepted = 0;
@@ -113,7 +108,7 @@ class Judge {
   };
 
   bool is_exact(const std::string& label, Subject subject, const std::string& output) const;
-  DeviceReference* expected_there(Subject subject);
+  std::shared_ptr<DeviceReference> expected_there(Subject subject) const;
   Check judge_output(const std::string& kind, const std::string& label, Subject subject,
                      const Written& output, const Wanted& wanted, Power& power);
 
@@ -124,8 +119,6 @@ class Judge {
   Device* device_;
   Expectation expectation_;
   std::map<std::string, Tally> tallies_;  // by output
-  std::map<std::pair<std::string, std::uint64_t>, std::shared_ptr<DeviceReference>>
-      there_;  // by family and seed
   std::map<std::tuple<std::string, std::uint64_t, std::string>, Passed>
       passed_;  // by family, seed and output
   BiasTest bias_;

@@ -142,11 +142,8 @@ std::shared_ptr<DeviceReference> Oracle::expected_there(Device& device, const Pr
                                                         const Numerics& numerics) {
   const std::string key = expected_key(problem, family, seed, numerics);
   if (const auto known = find_there(key, &device); known != there_.end()) {
-    if (known->reference->is_intact()) {
-      there_.splice(there_.begin(), there_, known);
-      return known->reference;
-    }
-    there_.erase(known);  // an earlier case has written there
+    there_.splice(there_.begin(), there_, known);
+    return known->reference;
   }
   const std::int64_t most = most_there(device.info());
   std::int64_t held = bytes_there(op_of(problem), problem);
@@ -194,8 +191,11 @@ void Oracle::forget(const Device& device) {
   there_.remove_if([&](const There& there) { return there.device == &device; });
 }
 
-void Oracle::forget(const DeviceReference& reference) {
-  there_.remove_if([&](const There& there) { return there.reference.get() == &reference; });
+bool Oracle::forget_broken(const Device& device) {
+  const Spending spending(Expense::comparison);
+  return there_.remove_if([&](const There& there) {
+    return there.device == &device && !there.reference->is_intact();
+  }) > 0;
 }
 
 std::shared_ptr<const std::vector<Sensitivity>> Oracle::sensitivities(const Problem& problem,

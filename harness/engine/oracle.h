@@ -47,8 +47,9 @@ class Oracle {
   // How much of a device's memory may be taken so.
   static std::int64_t most_there(const DeviceInfo& device) { return device.memory_bytes / 4; }
   static std::int64_t bytes_there(const Op& op, const Problem& problem);  // of one family
-  void forget(const DeviceReference& reference);
-  void forget(const Device& device);  // all that is there
+  void forget(const Device& device);                                      // all that is there
+  // Those that are no longer as they were written; whether there were any.
+  bool forget_broken(const Device& device);
 
   std::shared_ptr<const std::vector<Sensitivity>> sensitivities(const Problem& problem,
                                                                 const std::string& family,

@@ -32,8 +32,12 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
                            : Judge::Expectation()) {
   // Steps have twins of their own.
   if (variant.backend == Backend::cpu || variant.steps) options_.twins = nullptr;
-  // Such a case may need all of the device's memory.
-  if (!judging_device()) oracle.forget(device);
+  // A case that does not need them may need all of the device's memory; and what an earlier one has
+  // done to them is not held against this one.
+  if (judging_device())
+    oracle.forget_broken(device);
+  else
+    oracle.forget(device);
   if (schedules_.empty())
     schedules_ = {""};
   else if (!options_.execution.schedule.empty())
@@ -226,6 +230,12 @@ void Verifier::compare_twins(Subject subject) {
                     different, check.elements, spec.name, most);
     entry->second.assign(mine, mine + bytes);
   }
+}
+
+void Verifier::judge_references() {
+  if (oracle_.forget_broken(device_))
+    fail("guards", {nullptr, 0},
+         "a reference, in device memory, was overwritten: it is none of the variant's buffers");
 }
 
 void Verifier::compare_runs(const std::string& kind, const std::string& how, Subject subject) {
