@@ -14,8 +14,8 @@
 #include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
 #include "harness/backend/cuda_reference.h"
-#include "harness/backend/cuda_staging.h"
 #include "harness/backend/cuda_timing.h"
+#include "harness/backend/cuda_windows.h"
 #include "harness/backend/cupti_activity.h"
 #include "harness/backend/cupti_counters.h"
 #include "harness/backend/kept_uploads.h"
@@ -30,7 +30,6 @@ class CudaDevice final : public Device {
     use();
     stream_.emplace();
     second_stream_.emplace();
-    staging_.emplace(stream_->get());
     fingerprint_.emplace(sizeof(Fingerprint));
     fingerprint_sum_.emplace(*this, static_cast<std::int64_t>(sizeof(Fingerprint)));
     timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
@@ -68,7 +67,7 @@ class CudaDevice final : public Device {
   }
   void upload_again(void* device, const void* host, std::int64_t bytes,
                     std::optional<Fingerprint>& print) override {
-    if (bytes < CudaStaging::kWorthwhile) return Device::upload_again(device, host, bytes, print);
+    if (bytes < CudaWindows::kWorthwhile) return Device::upload_again(device, host, bytes, print);
     kept_->upload(device, host, bytes, print);
   }
   void copy(void* to, const void* from, std::int64_t bytes) override {
@@ -149,11 +148,12 @@ class CudaDevice final : public Device {
   void transfer(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind,
                 const std::string& direction) {
     use();
-    if (bytes >= CudaStaging::kWorthwhile && kind == cudaMemcpyHostToDevice)
-      return staging_->upload(to, from, bytes);
-    if (bytes >= CudaStaging::kWorthwhile && kind == cudaMemcpyDeviceToHost)
-      return staging_->download(to, from, bytes);
     const std::string what = "copying " + direction + " device memory";
+    if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice) {
+      wait(what);
+      if (kind == cudaMemcpyHostToDevice) return windows_->upload(to, from, bytes);
+      return windows_->download(to, from, bytes);
+    }
     check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
     wait(what);
   }
@@ -162,7 +162,6 @@ class CudaDevice final : public Device {
   std::optional<CudaStream> stream_, second_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
-  std::optional<CudaStaging> staging_;
   std::optional<DeviceMemory> fingerprint_sum_;
   std::optional<CudaPinned> fingerprint_;  // where it arrives
   std::optional<KeptUploads> kept_;
