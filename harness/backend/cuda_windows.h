@@ -33,7 +33,7 @@ class CudaWindows {
   // Of a window that nobody asks more of. A copy takes 14 µs of the driver, one at a time (16
   // threads of an H100's host), and a window of a reference two for each output: with 1 MiB the
   // references of merges took twice as long.
-  static constexpr std::int64_t kUsual = 8 << 20;
+  static constexpr std::int64_t kUsual = 4 << 20;
   void resize(std::int64_t bytes);
 
   // One to write; where all others are on their way, after the first of them has arrived.

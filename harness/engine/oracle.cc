@@ -193,9 +193,15 @@ void Oracle::forget(const Device& device) {
 
 bool Oracle::forget_broken(const Device& device) {
   const Spending spending(Expense::comparison);
+  intact_on_ = &device;
   return there_.remove_if([&](const There& there) {
     return there.device == &device && !there.reference->is_intact();
   }) > 0;
+}
+
+void Oracle::begin_case(const Device& device) {
+  if (intact_on_ != &device) forget_broken(device);
+  intact_on_ = nullptr;
 }
 
 std::shared_ptr<const std::vector<Sensitivity>> Oracle::sensitivities(const Problem& problem,

@@ -48,8 +48,10 @@ class Oracle {
   static std::int64_t most_there(const DeviceInfo& device) { return device.memory_bytes / 4; }
   static std::int64_t bytes_there(const Op& op, const Problem& problem);  // of one family
   void forget(const Device& device);                                      // all that is there
-  // Those that are no longer as they were written; whether there were any.
+  // Those that are no longer as they were written; whether there were any. When a case ends, and,
+  // unless the last one has ended so, before the next one runs.
   bool forget_broken(const Device& device);
+  void begin_case(const Device& device);
 
   std::shared_ptr<const std::vector<Sensitivity>> sensitivities(const Problem& problem,
                                                                 const std::string& family,
@@ -85,6 +87,7 @@ class Oracle {
   std::string problem_;       // whose the entries are
   std::list<Entry> entries_;  // most recently used first
   std::list<There> there_;
+  const Device* intact_on_ = nullptr;  // where nothing has run since forget_broken()
 };
 
 }  // namespace assay

@@ -35,7 +35,7 @@ Verifier::Verifier(const Problem& problem, const Variant& variant, Device& devic
   // A case that does not need them may need all of the device's memory; and what an earlier one has
   // done to them is not held against this one.
   if (judging_device())
-    oracle.forget_broken(device);
+    oracle.begin_case(device);
   else
     oracle.forget(device);
   if (schedules_.empty())
