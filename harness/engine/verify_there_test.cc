@@ -148,9 +148,6 @@ TEST_CASE("a kernel that writes over the reference is found out") {
   // It is not held against the next one, whoever has done it.
   CHECK(run_case({problem, &variant, &device}, oracle, options).status == Status::passed);
   CHECK(device.references.size() == 3);
-  device.references.back()->named("LSE").value[7] = 1000;
-  CHECK(run_case({problem, &variant, &device}, oracle, options).status == Status::passed);
-  CHECK(device.references.size() == 4);
 }
 
 }  // namespace assay
