@@ -30,7 +30,6 @@ class CudaDevice final : public Device {
     use();
     stream_.emplace();
     second_stream_.emplace();
-    keep_released();
     fingerprint_.emplace(sizeof(Fingerprint));
     fingerprint_sum_.emplace(*this, static_cast<std::int64_t>(sizeof(Fingerprint)));
     timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
@@ -48,27 +47,17 @@ class CudaDevice final : public Device {
     use();
     void* memory = nullptr;
     const auto allocate = [&] {
-      const auto size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1));
-      return has_pool_ ? cudaMallocAsync(&memory, size, stream_->get()) : cudaMalloc(&memory, size);
+      return cudaMalloc(&memory, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)));
     };
     cudaError_t status = allocate();
     if (status == cudaErrorMemoryAllocation && kept_ && kept_->drop()) {
       cudaGetLastError();
       status = allocate();
     }
-    const std::string what = "allocating " + std::to_string(bytes) + " bytes of device memory";
-    check(status, what);
-    if (has_pool_) wait(what);  // for other streams, too
+    check(status, "allocating " + std::to_string(bytes) + " bytes of device memory");
     return memory;
   }
-  void release(void* memory) noexcept override {
-    if (!has_pool_) {
-      cudaFree(memory);
-      return;
-    }
-    cudaDeviceSynchronize();  // as cudaFree does: whatever runs may use it
-    cudaFreeAsync(memory, stream_->get());
-  }
+  void release(void* memory) noexcept override { cudaFree(memory); }
 
   void upload(void* device, const void* host, std::int64_t bytes) override {
     transfer(device, host, bytes, cudaMemcpyHostToDevice, "to");
@@ -153,17 +142,6 @@ class CudaDevice final : public Device {
                                    std::string& why_not) override;
 
  private:
-  // What is released goes to the driver's pool of the device, which keeps an eighth of the memory
-  // for the next allocations: a case makes dozens, and mapping gigabytes takes milliseconds.
-  void keep_released() {
-    cudaMemPool_t pool = nullptr;
-    has_pool_ = attribute(cudaDevAttrMemoryPoolsSupported, info_.index) != 0;
-    if (!has_pool_) return;
-    check(cudaDeviceGetDefaultMemPool(&pool, info_.index), "asking for the device's memory pool");
-    auto kept = static_cast<std::uint64_t>(info_.memory_bytes / 8);
-    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept),
-          "setting what the memory pool keeps");
-  }
   double median_time(const Launch& launch);  // seconds, of a few
   void use() const { check(cudaSetDevice(info_.index), "selecting the CUDA device"); }
   void wait(const std::string& what) { check(cudaStreamSynchronize(stream_->get()), what); }
@@ -181,7 +159,6 @@ class CudaDevice final : public Device {
   }
 
   DeviceInfo info_;
-  bool has_pool_ = false;
   std::optional<CudaStream> stream_, second_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
