@@ -18,7 +18,7 @@ class CudaReference final : public DeviceReference {
   CudaReference(Device& device, CudaWindows& windows, cudaStream_t stream)
       : device_(device), windows_(windows), stream_(stream) {}
   ~CudaReference() override {
-    if (!is_finished_) windows_.abandon();
+    if (!is_finished_) windows_.drain();
   }
 
   void begin(std::vector<SlicedOutput> outputs, std::int64_t slices) override {

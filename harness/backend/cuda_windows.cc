@@ -145,20 +145,15 @@ void CudaWindows::download(void* host, const void* device, std::int64_t bytes) {
   });
 }
 
-void CudaWindows::abandon() noexcept {
-  try {
-    wait();
-  } catch (...) {
-    // Told already, or of no interest any more.
-  }
+std::exception_ptr CudaWindows::drain() noexcept {
+  attempt([&] { check(cudaStreamSynchronize(stream_.get()), kWhat); });
+  const std::scoped_lock lock(mutex_);
+  for (; !on_their_way_.empty(); on_their_way_.pop_front()) free_.push_back(on_their_way_.front());
+  return std::exchange(error_, nullptr);
 }
 
 void CudaWindows::wait() {
-  attempt([&] { check(cudaStreamSynchronize(stream_.get()), kWhat); });
-  const std::scoped_lock lock(mutex_);
-  free_.insert(free_.end(), on_their_way_.begin(), on_their_way_.end());
-  on_their_way_.clear();
-  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  if (const std::exception_ptr error = drain()) std::rethrow_exception(error);
 }
 
 }  // namespace assay

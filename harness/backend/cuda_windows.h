@@ -50,10 +50,9 @@ class CudaWindows {
   // The window is free again when these have arrived.
   void send(std::size_t window, const std::vector<Copy>& copies) noexcept;
 
-  // Until all has arrived. Throws the first thing that went wrong since the last call, or forgets
-  // it.
+  // Until all has arrived. Throws the first thing that went wrong since the last call.
   void wait();
-  void abandon() noexcept;
+  std::exception_ptr drain() noexcept;  // the same; returns it
 
  private:
   template <class Action>

@@ -76,7 +76,7 @@ TEST_CASE("a device that judges gives the host's verdicts, and does not send out
   const Record there = run_on(device, nothing);
   CHECK(there.status == Status::passed);
   CHECK(device.references.size() == 2);  // a family each
-  CHECK(device.most < 1200 * 1024 * 2);
+  CHECK(device.most < std::int64_t{1200} * 1024 * 2);
   compare(there, run_on(host, nothing));
 
   const Tamper wrong = [](const Buffers& b) { b["O"].as<bf16>()[200 * 1024 + 77].bits ^= 0x100; };
