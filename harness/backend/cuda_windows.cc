@@ -112,7 +112,7 @@ void CudaWindows::send(std::size_t window, const std::vector<Copy>& copies) noex
 template <class Body>
 void CudaWindows::each_piece(std::int64_t bytes, const Body& body) {
   constexpr std::int64_t kLeast = 1 << 20, kMost = 2 << 20;  // all of them fit in a cache
-  const std::int64_t piece = std::clamp(bytes / (4 * num_threads()), kLeast, kMost);
+  const std::int64_t piece = std::clamp(bytes / 4 / num_threads(), kLeast, kMost);
   resize(piece);
   parallel_for((bytes + piece - 1) / piece, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)

@@ -41,7 +41,7 @@ TEST_CASE("the oracle keeps references on a device that judges, while there is r
   } device;
   Oracle oracle(std::int64_t{1} << 30);
   const Problem problem = parse_problem("attnres_fwd N=3 T=4 D=64");
-  const std::int64_t bytes = 16 * (4 * 64 + 4);
+  const std::int64_t bytes = 16 * std::int64_t{4 * 64 + 4};
   CHECK(Oracle::bytes_there(op_of(problem), problem) == bytes);
   device.small.memory_bytes = 4 * (2 * bytes);  // for two
   const auto there = [&](const char* family) {
