@@ -33,7 +33,7 @@ class CudaReference final : public DeviceReference {
       add_output(output.output, output.outer * slices * output.inner);
     }
     const std::int64_t slice = kBoth * elements;
-    a_window_ = std::clamp<std::int64_t>(CudaWindows::kUsual / slice, 1, slices);
+    a_window_ = std::clamp<std::int64_t>(windows_.usual() / slice, 1, slices);
     windows_.resize(a_window_ * slice);
   }
 

@@ -34,7 +34,7 @@ void CudaWindows::resize(std::int64_t bytes) {
   if (bytes <= capacity_) return;
   memory_.reset();
   capacity_ = 0;
-  const std::int64_t capacity = std::max(bytes, kUsual);  // pinning takes half a second a GB
+  const std::int64_t capacity = std::max(bytes, usual());  // pinning takes half a second a GB
   memory_.emplace(static_cast<std::size_t>(capacity * count));
   capacity_ = capacity;
 }
@@ -111,8 +111,8 @@ void CudaWindows::send(std::size_t window, const std::vector<Copy>& copies) noex
 // Pieces of at most a window, and several for each thread.
 template <class Body>
 void CudaWindows::each_piece(std::int64_t bytes, const Body& body) {
-  constexpr std::int64_t kLeast = 1 << 20, kMost = 2 << 20;  // all of them fit in a cache
-  const std::int64_t piece = std::clamp(bytes / 4 / num_threads(), kLeast, kMost);
+  constexpr std::int64_t kLeast = 1 << 20, kLargest = 2 << 20;  // all of them fit in a cache
+  const std::int64_t piece = std::clamp(bytes / 4 / num_threads(), kLeast, kLargest);
   resize(piece);
   parallel_for((bytes + piece - 1) / piece, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)

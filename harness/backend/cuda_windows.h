@@ -5,6 +5,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -30,11 +31,13 @@ class CudaWindows {
   // For those who fill windows themselves: from now on each has so many bytes. Throws
   // EnvironmentError; also where all of them would have more than kMost.
   static constexpr std::int64_t kMost = std::int64_t{1} << 30;
-  // Of a window that nobody asks more of. A copy takes 14 µs of the driver, one at a time (16
-  // threads of an H100's host), and a window of a reference two for each output: with 1 MiB the
-  // references of merges took twice as long.
-  static constexpr std::int64_t kUsual = 4 << 20;
   void resize(std::int64_t bytes);
+  // A good size: 4 MiB, or less with hundreds of threads. A copy takes 14 µs of the driver, one at
+  // a time (16 threads of an H100's host), and a window of a reference two for each output: with 1
+  // MiB the references of merges took twice as long.
+  std::int64_t usual() const {
+    return std::min(std::int64_t{4} << 20, kMost / static_cast<std::int64_t>(arrived_.size()));
+  }
 
   // One to write; where all others are on their way, after the first of them has arrived.
   std::size_t take() noexcept;
