@@ -139,6 +139,16 @@ class Device {
     upload(device, host, bytes);
     if (!print) print = fingerprint(device, bytes);
   }
+  // Begins to bring this, in blocks of core/host_memory.h, for upload_again() of the same, which
+  // then waits for it: the host may do other work meanwhile. Until the result is gone the blocks
+  // stay, and nobody writes there. Null: nothing is on its way.
+  struct HostRange {
+    const void* data;
+    std::int64_t bytes;
+  };
+  virtual std::shared_ptr<void> upload_ahead(const std::vector<HostRange>& /*ranges*/) {
+    return nullptr;
+  }
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   // The same within the device, after what is in the stream; it may return before that is done.
   virtual void enqueue_copy(void* to, const void* from, std::int64_t bytes) {

@@ -13,6 +13,7 @@
 #include "harness/backend/cuda_handles.h"
 #include "harness/backend/cuda_info.h"
 #include "harness/backend/cuda_kernels.h"
+#include "harness/backend/cuda_pinning.h"
 #include "harness/backend/cuda_reference.h"
 #include "harness/backend/cuda_timing.h"
 #include "harness/backend/cuda_windows.h"
@@ -30,6 +31,7 @@ class CudaDevice final : public Device {
     use();
     stream_.emplace();
     second_stream_.emplace();
+    uploading_stream_.emplace();
     fingerprint_.emplace(sizeof(Fingerprint));
     fingerprint_sum_.emplace(*this, static_cast<std::int64_t>(sizeof(Fingerprint)));
     timer_.emplace(stream_->get(), attribute(cudaDevAttrMultiProcessorCount, index));
@@ -70,6 +72,7 @@ class CudaDevice final : public Device {
     if (bytes < CudaWindows::kWorthwhile) return Device::upload_again(device, host, bytes, print);
     kept_->upload(device, host, bytes, print);
   }
+  std::shared_ptr<void> upload_ahead(const std::vector<HostRange>& ranges) override;
   void copy(void* to, const void* from, std::int64_t bytes) override {
     transfer(to, from, bytes, cudaMemcpyDeviceToDevice, "within");
   }
@@ -159,7 +162,7 @@ class CudaDevice final : public Device {
   }
 
   DeviceInfo info_;
-  std::optional<CudaStream> stream_, second_stream_;
+  std::optional<CudaStream> stream_, second_stream_, uploading_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
   std::optional<DeviceMemory> fingerprint_sum_;
@@ -181,6 +184,30 @@ Fingerprint CudaDevice::fingerprint(const void* memory, std::int64_t bytes) {
         what);
   wait(what);
   return *static_cast<const Fingerprint*>(fingerprint_->data());
+}
+
+std::shared_ptr<void> CudaDevice::upload_ahead(const std::vector<HostRange>& ranges) {
+  use();
+  const std::string what = "copying to device memory ahead";
+  std::shared_ptr<void> on_its_way(this, [this](void*) {
+    cudaStreamSynchronize(uploading_stream_->get());
+    kept_->expect_nothing();
+  });
+  bool any = false;
+  for (const HostRange& range : ranges) {
+    if (range.bytes < CudaWindows::kWorthwhile || !pin_host_block(range.data, range.bytes))
+      continue;
+    auto arrived = std::make_shared<CudaEvent>();
+    void* const to =
+        kept_->expect(range.data, range.bytes, [arrived, what] { arrived->wait(what); });
+    if (!to) break;
+    check(cudaMemcpyAsync(to, range.data, static_cast<std::size_t>(range.bytes),
+                          cudaMemcpyHostToDevice, uploading_stream_->get()),
+          what);
+    arrived->record(uploading_stream_->get());
+    any = true;
+  }
+  return any ? on_its_way : nullptr;
 }
 
 // Streams through memory on a second stream: milliseconds of other work.

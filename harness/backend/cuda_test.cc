@@ -1,9 +1,12 @@
 // The cuda backend where there is a device.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/fingerprint.h"
+#include "harness/core/host_memory.h"
 #include "harness/core/parallel.h"
 #include "harness/engine/interval.h"
 #include "harness/testing.h"
@@ -141,6 +144,35 @@ TEST_CASE("outputs are judged on the device as on the host", "[cuda]") {
     compare_judgements<f16>(*device, is_ordinary);
     compare_judgements<bf16>(*device, is_ordinary);
   }
+}
+
+TEST_CASE("inputs are brought to the device while the host does other work", "[cuda]") {
+  const auto device = open_cuda();
+  if (!device) ASSAY_SKIP("no CUDA device");
+  constexpr std::int64_t kBytes = 40 << 20;
+  for (int round = 0; round < 3; ++round) {  // in the same block of host memory
+    const HostMemory host(kBytes - round);
+    for (std::int64_t i = 0; i < kBytes - round; ++i)
+      host.get()[i] = static_cast<std::byte>((i * 2654435761 + round) >> 13);
+    const Fingerprint want = fingerprint(host.get(), kBytes - round);
+    const DeviceMemory memory(*device, kBytes);
+    std::optional<Fingerprint> print;
+    {
+      const auto on_its_way = device->upload_ahead({{host.get(), kBytes - round}});
+      REQUIRE(on_its_way);
+      device->upload_again(memory.data(), host.get(), kBytes - round, print);
+    }
+    CHECK((print && *print == want));
+    CHECK(device->fingerprint(memory.data(), kBytes - round) == want);
+    // What was asked for and not fetched leaves nothing behind.
+    CHECK(device->upload_ahead({{host.get(), kBytes - round}}));
+    std::vector<std::byte> back(static_cast<std::size_t>(kBytes - round));
+    device->download(back.data(), memory.data(), kBytes - round);
+    CHECK(fingerprint(back.data(), kBytes - round) == want);
+  }
+  kept_blocks().drop();
+  const std::vector<std::byte> other(kBytes);  // nobody tells when it ends
+  CHECK_FALSE(device->upload_ahead({{other.data(), kBytes}}));
 }
 
 TEST_CASE("matrix units multiply faster than fp32 ones", "[cuda]") {

@@ -18,35 +18,54 @@ void KeptUploads::upload(void* to, const void* host, std::int64_t bytes,
       kept_.splice(kept_.begin(), kept_, found);
       return;
     }
-    held_ -= bytes;  // a kernel has written there
-    kept_.erase(found);
+    kept_.erase(found);  // a kernel has written there
   }
-  device_->upload(to, host, bytes);
+  const auto coming = std::find_if(coming_.begin(), coming_.end(), [&](const Coming& each) {
+    return each.host == host && each.memory.bytes() == bytes;
+  });
+  DeviceMemory memory;
+  if (coming != coming_.end()) {
+    coming->wait();
+    memory = std::move(coming->memory);
+    coming_.erase(coming);
+    device_->copy(to, memory.data(), bytes);
+  } else {
+    device_->upload(to, host, bytes);
+    memory = make_room(bytes);
+    if (memory.data()) device_->copy(memory.data(), to, bytes);
+  }
   if (!print) print = device_->fingerprint(to, bytes);
-  keep(to, bytes, *print);
+  if (memory.data()) kept_.push_front({*print, std::move(memory)});
 }
 
-void KeptUploads::keep(const void* from, std::int64_t bytes, const Fingerprint& print) {
-  if (bytes > most_) return;
-  while (held_ + bytes > most_) {
-    held_ -= kept_.back().memory.bytes();
-    kept_.pop_back();
-  }
-  DeviceMemory memory;
-  try {
-    memory = DeviceMemory(*device_, bytes);
-  } catch (const EnvironmentError&) {
-    return;  // no room: it will be sent again
-  }
-  device_->copy(memory.data(), from, bytes);
-  kept_.push_front({print, std::move(memory)});
-  held_ += bytes;
+std::int64_t KeptUploads::held() const {
+  std::int64_t bytes = 0;
+  for (const Kept& each : kept_) bytes += each.memory.bytes();
+  for (const Coming& each : coming_) bytes += each.memory.bytes();
+  return bytes;
 }
+
+DeviceMemory KeptUploads::make_room(std::int64_t bytes) {
+  while (held() + bytes > most_ && !kept_.empty() && bytes <= most_) kept_.pop_back();
+  if (held() + bytes > most_) return {};
+  try {
+    return {*device_, bytes};
+  } catch (const EnvironmentError&) {
+    return {};  // it will be sent again
+  }
+}
+
+void* KeptUploads::expect(const void* host, std::int64_t bytes, std::function<void()> wait) {
+  DeviceMemory memory = make_room(bytes);
+  if (!memory.data()) return nullptr;
+  return coming_.emplace_back(Coming{host, std::move(memory), std::move(wait)}).memory.data();
+}
+
+void KeptUploads::expect_nothing() { coming_.clear(); }
 
 bool KeptUploads::drop() {
   const bool any = !kept_.empty();
   kept_.clear();
-  held_ = 0;
   return any;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <optional>
 
@@ -13,12 +14,19 @@ namespace assay {
 
 class KeptUploads {
  public:
-  // Holds at most so many bytes of the device's memory; what was used longest ago goes first.
+  // Holds at most so many bytes of the device's memory, what is coming included; what was used
+  // longest ago goes first.
   KeptUploads(Device& device, std::int64_t most) : device_(&device), most_(most) {}
 
   // As Device::upload_again. Whatever became of the kept copy: what arrives from there is sent
   // again unless it has that fingerprint.
   void upload(void* to, const void* host, std::int64_t bytes, std::optional<Fingerprint>& print);
+
+  // Memory to which somebody brings `bytes` from `host` meanwhile: upload() of the same calls
+  // `wait`, and keeps it. Null: there is no room.
+  void* expect(const void* host, std::int64_t bytes, std::function<void()> wait);
+  // Nothing of it is on its way any more.
+  void expect_nothing();
 
   // Gives all memory back; false if there is none.
   bool drop();
@@ -28,11 +36,19 @@ class KeptUploads {
     Fingerprint print;
     DeviceMemory memory;
   };
-  void keep(const void* from, std::int64_t bytes, const Fingerprint& print);
+  struct Coming {
+    const void* host;
+    DeviceMemory memory;
+    std::function<void()> wait;
+  };
+  // Empty: there is no room.
+  DeviceMemory make_room(std::int64_t bytes);
+  std::int64_t held() const;
 
   Device* device_;
-  std::int64_t most_, held_ = 0;
+  std::int64_t most_;
   std::list<Kept> kept_;  // most recently used first
+  std::list<Coming> coming_;
 };
 
 }  // namespace assay

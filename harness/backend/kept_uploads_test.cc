@@ -103,4 +103,45 @@ TEST_CASE("kept uploads: without room everything is sent") {
   CHECK(target.device.uploads == 4);
 }
 
+TEST_CASE("kept uploads: what is on its way is waited for, and kept") {
+  Target target;
+  KeptUploads uploads(target.device, 2048);
+  const std::vector<unsigned char> bytes = counted(3), others = counted(4);
+  bool waited = false;
+  void* const to = uploads.expect(bytes.data(), 1024, [&] {
+    waited = true;
+    std::memcpy(target.device.last, bytes.data(), 1024);
+  });
+  REQUIRE(to == target.device.last);
+
+  SECTION("") {
+    std::optional<Fingerprint> print;
+    uploads.upload(target.to.data(), bytes.data(), 1024, print);
+    CHECK(waited);
+    CHECK(std::memcmp(target.to.data(), bytes.data(), 1024) == 0);
+    CHECK((print && *print == fingerprint(bytes.data(), 1024)));
+    uploads.expect_nothing();  // it has come
+    CHECK(target.send(uploads, bytes));
+    CHECK(target.device.uploads == 0);
+  }
+  SECTION("not for other memory, beside which it has its place") {
+    CHECK(target.send(uploads, others));
+    CHECK(target.send(uploads, counted(5)));
+    CHECK(target.send(uploads, others));
+    CHECK_FALSE(waited);
+    CHECK(target.device.uploads == 3);
+  }
+  SECTION("unless it is expected no more") {
+    uploads.expect_nothing();
+    CHECK(target.send(uploads, bytes));
+    CHECK_FALSE(waited);
+    CHECK(target.device.uploads == 1);
+  }
+  SECTION("no more than there is room for") {
+    CHECK(uploads.expect(others.data(), 1024, [] {}) != nullptr);
+    CHECK(uploads.expect(others.data(), 1, [] {}) == nullptr);
+    CHECK_FALSE(uploads.drop());  // it is not to be had back yet
+  }
+}
+
 }  // namespace assay

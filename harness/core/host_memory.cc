@@ -1,18 +1,47 @@
 #include "harness/core/host_memory.h"
 
+#include <iterator>
+#include <map>
 #include <new>
 #include <utility>
 
 #include "harness/core/host.h"
+#include "harness/core/host_blocks.h"
 
 namespace assay {
 namespace {
+
+// The large blocks of kept_blocks(), in use or kept.
+struct Known {
+  std::mutex mutex;
+  std::map<const std::byte*, std::int64_t> bytes;  // by their begin
+  HostBlockWatcher watcher = nullptr;
+};
+Known& known() {
+  static Known blocks;
+  return blocks;
+}
 
 KeptBlocks::Block fresh_block(std::int64_t bytes) {
   KeptBlocks::Block block = {
       std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes};
   prefer_huge_pages(block.storage.get(), bytes);
   return block;
+}
+
+void remember(const KeptBlocks::Block& block) {
+  if (block.bytes < kLargeBlock) return;
+  const std::lock_guard lock(known().mutex);
+  known().bytes[block.storage.get()] = block.bytes;
+}
+
+void end(KeptBlocks::Block block) noexcept {
+  HostBlockWatcher watcher = nullptr;
+  {
+    const std::lock_guard lock(known().mutex);
+    if (known().bytes.erase(block.storage.get()) > 0) watcher = known().watcher;
+  }
+  if (watcher) watcher(block.storage.get());
 }
 
 }  // namespace
@@ -22,7 +51,7 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
     const std::lock_guard lock(mutex_);
     auto best = blocks_.end();
     for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
-      const bool fits = block->bytes >= bytes && block->bytes - bytes <= bytes / 4;
+      const bool fits = block->bytes >= bytes && block->bytes - bytes <= bytes;
       if (fits && (best == blocks_.end() || block->bytes < best->bytes)) best = block;
     }
     if (best != blocks_.end()) {
@@ -32,19 +61,25 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
       return block;
     }
   }
+  const auto make = [&] {
+    Block block = fresh_block(bytes);
+    if (this == &kept_blocks()) remember(block);
+    return block;
+  };
   try {
-    return fresh_block(bytes);
+    return make();
   } catch (const std::bad_alloc&) {
     drop();
-    return fresh_block(bytes);
+    return make();
   }
 }
 
 void KeptBlocks::give(Block block) noexcept {
-  if (block.bytes < kLargeBlock || block.bytes > most_ / 8) return;
+  if (block.bytes < kLargeBlock || block.bytes > most_ / 8) return end(std::move(block));
   const std::lock_guard lock(mutex_);
   while (blocks_.size() == kMostBlocks || held_ + block.bytes > most_) {
     held_ -= blocks_.front().bytes;
+    end(std::move(blocks_.front()));
     blocks_.erase(blocks_.begin());
   }
   held_ += block.bytes;
@@ -53,6 +88,7 @@ void KeptBlocks::give(Block block) noexcept {
 
 void KeptBlocks::drop() {
   const std::lock_guard lock(mutex_);
+  for (Block& block : blocks_) end(std::move(block));
   blocks_.clear();
   held_ = 0;
 }
@@ -60,6 +96,21 @@ void KeptBlocks::drop() {
 std::int64_t KeptBlocks::held() const {
   const std::lock_guard lock(mutex_);
   return held_;
+}
+
+std::optional<HostBlock> host_block_of(const void* memory, std::int64_t bytes) {
+  const auto* const begin = static_cast<const std::byte*>(memory);
+  const std::lock_guard lock(known().mutex);
+  const auto next = known().bytes.upper_bound(begin);
+  if (next == known().bytes.begin()) return {};
+  const auto& [first, size] = *std::prev(next);
+  if (begin + bytes > first + size) return {};
+  return HostBlock{first, size};
+}
+
+void watch_host_blocks(HostBlockWatcher watcher) {
+  const std::lock_guard lock(known().mutex);
+  known().watcher = watcher;
 }
 
 KeptBlocks& kept_blocks() {

@@ -25,7 +25,7 @@ class KeptBlocks {
 
   explicit KeptBlocks(std::int64_t most) : most_(most) { blocks_.reserve(kMostBlocks); }
 
-  // At least `bytes`, of any contents: the smallest that is kept and at most a quarter larger, else
+  // At least `bytes`, of any contents: the smallest that is kept and at most twice as large, else
   // a fresh one. Throws std::bad_alloc, if not even giving up all that is kept helps.
   Block take(std::int64_t bytes);
   void give(Block block) noexcept;

@@ -1,5 +1,10 @@
 #include "harness/core/host_memory.h"
 
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "harness/core/host_blocks.h"
 #include "harness/testing.h"
 
 namespace assay {
@@ -20,9 +25,9 @@ TEST_CASE("a block of host memory that was given back is handed out again") {
     CHECK(second.storage.get() != where);
     CHECK(kept.held() == 0);
   }
-  SECTION("for fewer, if it is at most a quarter larger") {
-    CHECK(kept.take(16 * kMiB - 1).storage.get() != where);
-    CHECK(kept.take(16 * kMiB).storage.get() == where);
+  SECTION("for fewer, if it is at most twice as large") {
+    CHECK(kept.take(10 * kMiB - 1).storage.get() != where);
+    CHECK(kept.take(10 * kMiB).storage.get() == where);
   }
   SECTION("unless it was dropped") {
     kept.drop();
@@ -56,6 +61,51 @@ TEST_CASE("no more than so many blocks of host memory are kept") {
   for (std::int64_t i = 0; i <= kMost; ++i)
     kept.give({std::make_unique_for_overwrite<std::byte[]>(4 * kMiB), 4 * kMiB});
   CHECK(kept.held() == kMost * 4 * kMiB);
+}
+
+std::vector<const std::byte*> ended;  // what the watcher was told
+
+struct Watching {
+  Watching() {
+    ended.clear();
+    watch_host_blocks([](const std::byte* begin) noexcept { ended.push_back(begin); });
+  }
+  ~Watching() { watch_host_blocks(nullptr); }
+};
+
+TEST_CASE("large blocks of host memory are known until they are freed") {
+  const Watching watching;
+  std::optional<HostMemory> memory(8 * kMiB);
+  const std::byte* const begin = memory->get();
+  const auto is_known = [&](std::int64_t offset, std::int64_t bytes) {
+    const auto found = host_block_of(begin + offset, bytes);
+    return found && found->begin == begin && found->bytes == 8 * kMiB;
+  };
+  CHECK(is_known(0, 8 * kMiB));
+  CHECK(is_known(3 * kMiB, 5 * kMiB));
+  CHECK_FALSE(is_known(3 * kMiB, 5 * kMiB + 1));
+  CHECK_FALSE(is_known(-1, 1));
+  CHECK_FALSE(is_known(8 * kMiB, 1));
+  CHECK(ended.empty());
+
+  memory.reset();
+  CHECK(ended.empty() == (kept_blocks().held() > 0));  // some builds keep nothing
+  CHECK(is_known(0, 1) == ended.empty());
+  kept_blocks().drop();
+  CHECK(ended == std::vector{begin});
+  CHECK_FALSE(is_known(0, 1));
+}
+
+TEST_CASE("small blocks of host memory, and those of others, are not known") {
+  const Watching watching;
+  const HostMemory small(1 * kMiB);
+  CHECK_FALSE(host_block_of(small.get(), 1));
+  KeptBlocks kept(160 * kMiB);
+  auto block = kept.take(8 * kMiB);
+  CHECK_FALSE(host_block_of(block.storage.get(), 1));
+  kept.give(std::move(block));
+  kept.drop();
+  CHECK(ended.empty());
 }
 
 TEST_CASE("host memory moves") {

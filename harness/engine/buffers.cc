@@ -186,6 +186,18 @@ void BufferSet::upload(const Inputs& inputs) {
   for (const Updated& tensor : updated_) device_->copy(tensor.original, tensor.data, tensor.bytes);
 }
 
+std::shared_ptr<void> BufferSet::upload_ahead(const Inputs& inputs) {
+  const Spending spending(Expense::transfers);
+  std::vector<Device::HostRange> ranges;
+  std::size_t number = 0;
+  for (const TensorView& input : inputs.tensors) {
+    const std::optional<Fingerprint>* const print = inputs.print(number++);
+    if (print && !*print && buffers_[input.spec.name].spec.is_packed())
+      ranges.push_back({input.data, input.spec.bytes()});
+  }
+  return ranges.empty() ? nullptr : device_->upload_ahead(ranges);
+}
+
 // Rows, with poison between them; poison alone where nothing was uploaded.
 void BufferSet::lay_out(const Spread& spread) {
   const TensorSpec& spec = spread.tensor.spec;

@@ -45,6 +45,9 @@ class BufferSet {
   // All that may be read (in and inout), from host memory. What is updated in place is kept aside.
   // A tensor that the device's fingerprint shows to be in place is not sent again.
   void upload(const Inputs& inputs);
+  // Begins to bring what upload() of the same will send the first time, where the device can do so
+  // beside other work of the host; see Device::upload_ahead. Null: nothing is on its way.
+  std::shared_ptr<void> upload_ahead(const Inputs& inputs);
   // The first input whose bytes are no longer those of `inputs`, with the place; empty: none.
   std::string changed_input(const Inputs& inputs) const;
   // Both are work in the stream, and may return before it is done.

@@ -94,6 +94,10 @@ std::shared_ptr<const std::vector<Expected>> Judge::expected(Subject subject) co
                       : oracle_.expected(problem_, subject.family->name, subject.seed, numerics_);
 }
 
+void Judge::prepare(Subject subject) const {
+  if (!expected_there(subject)) expected(subject);
+}
+
 std::shared_ptr<DeviceReference> Judge::expected_there(Subject subject) const {
   if (!device_ || expectation_) return nullptr;
   return oracle_.expected_there(*device_, problem_, subject.family->name, subject.seed, numerics_);

@@ -52,6 +52,8 @@ class Judge {
         Expectation expectation = {});
 
   std::shared_ptr<const std::vector<Expected>> expected(Subject subject) const;
+  // Computes now what judge_run() will ask for.
+  void prepare(Subject subject) const;
 
   // The outputs of one run: a check for each, named `kind` (where the family demands bits, `exact`
   // instead of `interval`). Where the fingerprint is known, what has passed before on the same

@@ -114,7 +114,7 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
   if (family.layout != Layout::packed)
     misplaced.emplace(device_, variant_, problem_, Placement{.layout = family.layout});
   BufferSet& set = misplaced ? *misplaced : this->set();
-  set.upload(*inputs);
+  upload(set, *inputs, subject);
   if (variant_.steps) {
     if (from_steps_.empty()) verify_schedule(op_.families.front(), seed);
     if (!run_steps(set, subject)) return;
@@ -138,6 +138,14 @@ void Verifier::verify(const Family& family, std::uint64_t seed, std::size_t runs
       return fail("inputs", subject, changed);
   }
   if (!family.isolates.empty() && repeats()) verify_isolation(set, subject);
+}
+
+// Large inputs take as long to the device as a reference of them to be computed: what judges the
+// first run is computed meanwhile.
+void Verifier::upload(BufferSet& set, const Inputs& inputs, Subject subject) {
+  const auto on_its_way = variant_.steps ? nullptr : set.upload_ahead(inputs);
+  if (on_its_way) judge_.prepare(subject);
+  set.upload(inputs);
 }
 
 bool Verifier::run(BufferSet& set, unsigned char poison, const std::string& schedule,

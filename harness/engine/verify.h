@@ -100,6 +100,7 @@ class Verifier {
   // many bytes of buffers.
   Device* judging_device() const;
   Device* judging_device(const Problem& problem, std::int64_t sets) const;
+  void upload(BufferSet& set, const Inputs& inputs, Subject subject);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
            Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");
   void judge_outputs(const std::string& kind, Subject subject);

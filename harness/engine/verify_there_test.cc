@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "harness/core/error.h"
 #include "harness/core/host.h"
@@ -115,6 +116,35 @@ TEST_CASE("where there is no room on a device, the host judges") {
   CHECK(run_on(device, [](const Buffers&) {}).status == Status::passed);
   CHECK(run_on(device, [](const Buffers& b) { b["O"].as<bf16>()[9].bits ^= 0x100; }).status ==
         Status::failed);
+}
+
+TEST_CASE("references are computed while inputs are on their way") {
+  struct Busy final : JudgingDevice {
+    std::shared_ptr<void> upload_ahead(const std::vector<HostRange>& ranges) override {
+      for (const HostRange& range : ranges)
+        if (range.bytes > 1 << 20) began.push_back(references.size());
+      if (began.empty()) return nullptr;
+      return {this, [](Busy* device) { ++device->ended; }};
+    }
+    void upload(void* to, const void* from, std::int64_t n) override {
+      if (n > 1 << 20) {
+        CHECK(ended < began.size());
+        came.push_back(references.size());
+      }
+      JudgingDevice::upload(to, from, n);
+    }
+    // How many references there were when V set out, and when it came.
+    std::vector<std::size_t> began, came;
+    std::size_t ended = 0;
+  } device;
+  const Tamper nothing = [](const Buffers&) {};
+  const Record there = run_on(device, nothing);
+  CHECK(there.status == Status::passed);
+  CHECK(device.began == std::vector<std::size_t>{0, 1});
+  CHECK(device.came == std::vector<std::size_t>{1, 2});
+  CHECK(device.ended == 2);
+  ForwardingDevice host;
+  compare(there, run_on(host, nothing));
 }
 
 TEST_CASE("what is small is judged by the host") {
