@@ -8,6 +8,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/backend/cuda_arithmetic.h"
+#include "harness/backend/cuda_blocks.h"
 #include "harness/backend/cuda_fence.h"
 #include "harness/backend/cuda_fingerprint.h"
 #include "harness/backend/cuda_handles.h"
@@ -47,19 +48,18 @@ class CudaDevice final : public Device {
 
   void* allocate(std::int64_t bytes) override {
     use();
-    void* memory = nullptr;
-    const auto allocate = [&] {
-      return cudaMalloc(&memory, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)));
-    };
-    cudaError_t status = allocate();
-    if (status == cudaErrorMemoryAllocation && kept_ && kept_->drop()) {
-      cudaGetLastError();
-      status = allocate();
-    }
-    check(status, "allocating " + std::to_string(bytes) + " bytes of device memory");
+    void* memory = blocks_.take(bytes);
+    if (!memory && blocks_.drop()) memory = blocks_.take(bytes);
+    // What is dropped now goes back to the blocks, and from there.
+    if (!memory && kept_ && kept_->drop() && blocks_.drop()) memory = blocks_.take(bytes);
+    if (!memory)
+      throw EnvironmentError("no " + std::to_string(bytes) + " bytes of device memory are free");
     return memory;
   }
-  void release(void* memory) noexcept override { cudaFree(memory); }
+  void release(void* memory) noexcept override {
+    cudaSetDevice(info_.index);
+    blocks_.give(memory);
+  }
 
   void upload(void* device, const void* host, std::int64_t bytes) override {
     transfer(device, host, bytes, cudaMemcpyHostToDevice, "to");
@@ -162,6 +162,7 @@ class CudaDevice final : public Device {
   }
 
   DeviceInfo info_;
+  CudaBlocks blocks_{info_.memory_bytes / 4};
   std::optional<CudaStream> stream_, second_stream_, uploading_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;

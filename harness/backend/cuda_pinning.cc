@@ -28,12 +28,10 @@ class PinnedBlocks {
     if (!is_new) return entry->second.has_value();  // nor is it tried again
     if (held_ + block.bytes > most_) return false;
     // Whole pages: the allocator's words before the block lie in the first.
-    const auto begin = reinterpret_cast<std::uintptr_t>(block.begin) / kPage * kPage;
-    const auto end = reinterpret_cast<std::uintptr_t>(block.begin) +
-                     static_cast<std::uintptr_t>(block.bytes) + kPage - 1;
-    auto* const pages = reinterpret_cast<void*>(begin);
-    if (cudaHostRegister(pages, end / kPage * kPage - begin, cudaHostRegisterPortable) !=
-        cudaSuccess) {
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(block.begin) % kPage;
+    const std::size_t bytes = before + static_cast<std::size_t>(block.bytes) + kPage - 1;
+    auto* const pages = const_cast<std::byte*>(block.begin) - before;
+    if (cudaHostRegister(pages, bytes / kPage * kPage, cudaHostRegisterPortable) != cudaSuccess) {
       cudaGetLastError();  // forgets it
       return false;
     }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/core/error.h"
 #include "harness/core/fingerprint.h"
 #include "harness/core/host_memory.h"
 #include "harness/core/parallel.h"
@@ -144,6 +145,29 @@ TEST_CASE("outputs are judged on the device as on the host", "[cuda]") {
     compare_judgements<f16>(*device, is_ordinary);
     compare_judgements<bf16>(*device, is_ordinary);
   }
+}
+
+TEST_CASE("device memory that was given back is handed out again", "[cuda]") {
+  const auto device = open_cuda();
+  if (!device) ASSAY_SKIP("no CUDA device");
+  constexpr std::int64_t kBytes = 8 << 20;
+  void* const first = device->allocate(kBytes);
+  device->release(first);
+  void* const less = device->allocate(kBytes / 2);  // at most twice as large
+  CHECK(less == first);
+  void* const second = device->allocate(kBytes);
+  CHECK(second != first);
+  device->release(less);
+  void* const little = device->allocate(kBytes / 2 - 1);
+  CHECK(little != first);
+  for (void* const memory : {second, little}) device->release(memory);
+
+  // What is kept is given up for what would not fit beside it.
+  const std::int64_t all = device->info().memory_bytes;
+  for (int i = 0; i < 4; ++i) device->release(device->allocate(all / 17 + i * kBytes));
+  void* const most = device->allocate(all / 20 * 19);
+  CHECK_THROWS_AS(device->allocate(all / 10), EnvironmentError);
+  device->release(most);
 }
 
 TEST_CASE("inputs are brought to the device while the host does other work", "[cuda]") {

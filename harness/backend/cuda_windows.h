@@ -11,10 +11,10 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "harness/backend/cuda_handles.h"
+#include "harness/core/host_memory.h"
 
 namespace assay {
 
@@ -67,9 +67,9 @@ class CudaWindows {
   int device_;
   CudaStream stream_;
   std::int64_t bytes_ = 0, capacity_ = 0;  // of a window
-  std::optional<CudaPinned> memory_;
-  std::vector<CudaEvent> arrived_;  // by window
-  std::mutex mutex_;                // of all below
+  HostMemory memory_;                      // pinned
+  std::vector<CudaEvent> arrived_;         // by window
+  std::mutex mutex_;                       // of all below
   std::exception_ptr error_;
   std::vector<std::size_t> free_;
   std::deque<std::size_t> on_their_way_;  // in the order of the stream

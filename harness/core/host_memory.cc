@@ -1,5 +1,6 @@
 #include "harness/core/host_memory.h"
 
+#include <bit>
 #include <iterator>
 #include <map>
 #include <new>
@@ -22,7 +23,12 @@ Known& known() {
   return blocks;
 }
 
+// Large ones in sizes an eighth apart: then another of nearly the same size fits.
 KeptBlocks::Block fresh_block(std::int64_t bytes) {
+  if (bytes >= kLargeBlock) {
+    const auto step = std::bit_floor(static_cast<std::uint64_t>(bytes)) / 8;
+    bytes = static_cast<std::int64_t>((static_cast<std::uint64_t>(bytes) + step - 1) / step * step);
+  }
   KeptBlocks::Block block = {
       std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes};
   prefer_huge_pages(block.storage.get(), bytes);
