@@ -152,7 +152,9 @@ class CudaDevice final : public Device {
                 const std::string& direction) {
     use();
     const std::string what = "copying " + direction + " device memory";
-    if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice) {
+    const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
+    if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice &&
+        !pin_host_block(host, bytes)) {
       wait(what);
       if (kind == cudaMemcpyHostToDevice) return windows_->upload(to, from, bytes);
       return windows_->download(to, from, bytes);
