@@ -132,6 +132,11 @@ class Device {
   // Synchronous.
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  // The same after what is in the stream, and it may return before: until synchronize_stream() the
+  // host neither uses nor frees that memory.
+  virtual void enqueue_download(void* host, const void* device, std::int64_t bytes) {
+    download(host, device, bytes);
+  }
   // As upload, of what may be sent again, to be known then by its fingerprint. The first time there
   // is none yet: it becomes that of what has arrived, which a device computes faster than a host.
   virtual void upload_again(void* device, const void* host, std::int64_t bytes,

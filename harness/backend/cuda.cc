@@ -67,6 +67,13 @@ class CudaDevice final : public Device {
   void download(void* host, const void* device, std::int64_t bytes) override {
     transfer(host, device, bytes, cudaMemcpyDeviceToHost, "from");
   }
+  void enqueue_download(void* host, const void* device, std::int64_t bytes) override {
+    if (!pin_host_block(host, bytes)) return download(host, device, bytes);
+    use();
+    check(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost,
+                          stream_->get()),
+          "copying from device memory");
+  }
   void upload_again(void* device, const void* host, std::int64_t bytes,
                     std::optional<Fingerprint>& print) override {
     if (bytes < CudaWindows::kWorthwhile) return Device::upload_again(device, host, bytes, print);

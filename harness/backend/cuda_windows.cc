@@ -37,13 +37,7 @@ void CudaWindows::resize(std::int64_t bytes) {
   memory_ = {};
   const std::int64_t capacity = std::max(bytes, usual()), all = capacity * count;
   memory_ = HostMemory(all);
-  // Pages come faster to all threads than to the driver, which pins them. If it does not, its
-  // copies take longer, no more.
-  constexpr std::int64_t kPage = 4096;
-  parallel_for((all + kPage - 1) / kPage, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t page = begin; page < end; ++page) memory_.get()[page * kPage] = {};
-  });
-  pin_host_block(memory_.get(), all);
+  pin_host_block(memory_.get(), all);  // if it is refused, copies take longer, no more
   capacity_ = capacity;
 }
 

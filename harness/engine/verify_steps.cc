@@ -8,7 +8,9 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "harness/core/black_box.h"
 #include "harness/core/composite.h"
@@ -20,6 +22,39 @@
 
 namespace assay {
 namespace {
+
+// The inputs of a step, as device memory has them now. They may still be on their way to the host
+// while it does something else.
+class FetchedInputs {
+ public:
+  FetchedInputs(Device& device, const PlacedStep& step)
+      : device_(device), inputs_(allocate_inputs(op_of(step.step->problem), step.step->problem)) {
+    const Spending spending(Expense::transfers);
+    for (const TensorView& input : inputs_.tensors)
+      device_.enqueue_download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
+  }
+  ~FetchedInputs() { wait_noexcept(); }
+  FetchedInputs(const FetchedInputs&) = delete;
+  FetchedInputs& operator=(const FetchedInputs&) = delete;
+
+  const Tensors& wait() {
+    const Spending spending(Expense::transfers);
+    device_.synchronize_stream();
+    return inputs_.tensors;
+  }
+
+ private:
+  void wait_noexcept() noexcept {
+    try {
+      device_.synchronize_stream();
+    } catch (const std::exception& error) {
+      static_cast<void>(error);  // whoever runs something next is told
+    }
+  }
+
+  Device& device_;
+  Inputs inputs_;
+};
 
 // Everything that steps may change, byte by byte, while that is little.
 class Surroundings {
@@ -134,16 +169,13 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
   std::map<std::string, Check> checks;  // by op and output
   std::string strayed;
   std::size_t number = 0;
+  std::unique_ptr<FetchedInputs> next;
   for (const PlacedStep& step : placed->steps) {
     const Problem& problem = step.step->problem;
     const std::string label =
         fmt::format("step {} of {}, {}: ", ++number, placed->steps.size(), str(*step.step));
-    const Inputs inputs = allocate_inputs(op_of(problem), problem);
-    {
-      const Spending spending(Expense::transfers);
-      for (const TensorView& input : inputs.tensors)
-        device_.download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
-    }
+    const auto fetched = next ? std::move(next) : std::make_unique<FetchedInputs>(device_, step);
+    const Tensors& inputs = fetched->wait();
     try {
       const Spending spending(Expense::kernels);
       const KernelStage stage("a step", subject.family->name, subject.seed);
@@ -157,19 +189,22 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
     Device* const judging = judging_device(problem, BufferSet::bytes_needed(variant_, problem_));
     Outputs outputs = make_outputs(op_of(problem), problem, judging);
     for (Output& output : outputs) output.take(device_, step.buffers[output.spec().name].data);
+    // While the reference of this step is computed.
+    if (number < placed->steps.size())
+      next = std::make_unique<FetchedInputs>(device_, placed->steps[number]);
     const Numerics numerics = step.variant->numerics(problem);
     const Op& op = op_of(problem);
-    const auto there =
-        judging ? write_there(*judging,
-                              [&](ExpectedWriter& writer) {
-                                op.write_reference(problem, inputs.tensors, numerics, writer);
-                              })
-                : nullptr;
+    const auto there = judging
+                           ? write_there(*judging,
+                                         [&](ExpectedWriter& writer) {
+                                           op.write_reference(problem, inputs, numerics, writer);
+                                         })
+                           : nullptr;
     std::vector<Expected> expected;
     if (!there) {
       const Spending spending(Expense::reference);
       const HostStage stage("computing the reference of a step");
-      expected = op.reference(problem, inputs.tensors, numerics);
+      expected = op.reference(problem, inputs, numerics);
     }
     const Spending spending(Expense::comparison);
     for (const Check& check :
