@@ -16,10 +16,14 @@
 
 namespace assay {
 
+// How a step computes before it rounds what it writes: in fp64, or as kernels do, off by the least
+// bound of fp32, that of sums in one step, upwards or downwards as the place of the element has it.
+enum class Inside : std::uint8_t { exact, fp32 };
+
 class Replay {
  public:
   // All of it in host memory, NaNs where nothing was written.
-  Replay(const Variant& composite, const Problem& problem, const Tensors& inputs);
+  Replay(const Variant& composite, const Problem& problem, const Tensors& inputs, Inside inside);
 
   const TensorView& operator[](std::string_view tensor) const { return buffers_[tensor]; }
 

@@ -71,7 +71,7 @@ Verdict judge(const std::string& text, const std::string& family, const Program&
   };
   schedule.prepare = nullptr;
   complete_composite(schedule);
-  const Replay replay(schedule, its, from.tensors);
+  const Replay replay(schedule, its, from.tensors, Inside::exact);
   std::vector<TensorView> outputs;
   for (const TensorSpec& spec : tensor_specs(op_of(problem), problem))
     if (spec.role == Role::out) outputs.push_back({spec, left.add(spec, replay[spec.name].data)});
@@ -212,7 +212,7 @@ TEST_CASE("programs with a mistake in their schedule fail, in every dtype") {
     const Verdict right = judge(op + type, "grown", {});
     INFO(op << type << " " << right.reasons);
     CHECK(right.status == Status::passed);
-    CHECK(right.utilisation <= 0.126);  // of the limit, which is 8 times what this leaves
+    CHECK(right.utilisation < 0.3);
     for (std::int64_t layer = 0; layer < 5; ++layer) {
       CAPTURE(layer);
       is_rejected(without_addition_of(layer));
@@ -240,11 +240,28 @@ TEST_CASE("mistakes in a deep network in 16 bits are seen, where all layers coun
   for (const std::int64_t layer : {0, 8, 17, 30}) {
     CAPTURE(layer);
     CHECK(judge(text, "grown", without_addition_of(layer)).status == Status::failed);
+    CHECK(judge(text, "grown",
+                {.after =
+                     [=](const Problem&, const Tensors& outputs) {
+                       clear_row(outputs, "dw", std::max<std::int64_t>(layer, 1));
+                     }})
+              .status == Status::failed);
     CHECK(judge(text, "grown", with_weights_swapped(layer)).status == Status::failed);
   }
   CHECK(judge(text, "grown", without_eps()).status == Status::failed);
   // Why that family is there: what the last layers add to sums that have grown is rounded away.
   CHECK(judge(text, "gaussian", without_addition_of(30)).status == Status::passed);
+}
+
+TEST_CASE("gradients of a layer's weights may suffer from sums that are taken apart again") {
+  // By 40 %, as the first sums of eight layers may in bf16; of three layers hardly anything.
+  const Program worse = {.after = [](const Problem&, const Tensors& outputs) {
+    const TensorView& dw = outputs["dw"];
+    for (std::int64_t i = 64; i < 128; ++i) dw.as<float>()[i] *= 1.4f;
+  }};
+  const std::string op = "block_attnres_bwd dtype=bf16 g=1 y=1 T=4 D=64 L=16 ";
+  CHECK(judge(op + "S=8", "grown", worse).status == Status::passed);
+  CHECK(judge(op + "S=3", "grown", worse).status == Status::failed);
 }
 
 TEST_CASE("a number that is none fails, with its place") {
