@@ -12,6 +12,7 @@
 #include "harness/core/parallel.h"
 #include "harness/core/registry.h"
 #include "reference/attnres_inputs.h"
+#include "reference/block_attnres_grown.h"
 #include "reference/dual.h"
 #include "reference/families.h"
 
@@ -171,6 +172,17 @@ void fill_nan(const Problem& problem, std::uint64_t seed, const Tensors& inputs)
   });
 }
 
+// Every fourth token begins so small that eps decides in its first layers.
+void fill_grown(const Problem& problem, std::uint64_t seed, const Tensors& inputs) {
+  fill_usual(problem, seed, inputs, 2);
+  const TensorView& x = inputs["X"];
+  const float usual = scale_of(x.spec.dtype);
+  const float small = std::clamp(attnres_inputs::root(problem.real("eps")) / 8, 0x1p-12f, usual);
+  fill_rows(x, {seed, kX}, [&](std::int64_t t) { return t % 4 == 1 ? small : usual; });
+  fill_gaussian(inputs["Y"], {seed, kY}, 1);
+  grow_additions(problem, inputs);
+}
+
 std::vector<Family> families() {
   return {gaussian_family(fill_gaussian_all),
           {.name = kSpread,
@@ -186,6 +198,16 @@ std::vector<Family> families() {
            .meaning = "gaussian, weights four times as long: softmaxes near one-hot",
            .fill = [](const Problem& problem, std::uint64_t seed,
                       const Tensors& inputs) { fill_usual(problem, seed, inputs, 8); }},
+          {.name = "grown",
+           .meaning = "what layers add grows as their inputs do, so that each counts alike; every "
+                      "fourth token begins so small that eps decides",
+           .fill = fill_grown,
+           .inapplicable =
+               [](const Problem& problem) {
+                 return problem.has("Y")
+                            ? ""
+                            : "without Y there is nothing that could grow with the inputs";
+               }},
           {.name = "misaligned",
            .meaning = "gaussian, every tensor one element away from an aligned address",
            .fill = fill_gaussian_all,

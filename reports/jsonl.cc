@@ -382,6 +382,7 @@ std::string to_json(const Manifest& manifest) {
   for (const Problem::Option& option : problem.options)
     json["options"][option.name] = to_value(option.value);
   for (const TensorSpec& spec : manifest.tensors) json["tensors"].push_back(to_object(spec));
+  if (!manifest.judged_as.empty()) json["judged_as"] = manifest.judged_as;
   if (manifest.device) json["device"] = to_object(*manifest.device);
   return json.dump(1);
 }

@@ -210,7 +210,8 @@ int run(int argc, char** argv) {
   exporting
       ->add_option("--to", export_arguments.folder,
                    "Folder for the files (bf16 widened to f32) and a manifest.json that describes "
-                   "them, the outputs that are wanted and what they cost at least")
+                   "them, the outputs that are wanted and what they cost at least; of a whole "
+                   "network it names the short one on which programs for it are judged")
       ->type_name("DIR")
       ->required();
   exporting
@@ -229,7 +230,9 @@ int run(int argc, char** argv) {
   verify_file
       ->add_option("folders", file_arguments.folders,
                    "Folders that `assay export` made, of one problem, with outputs as the "
-                   "manifest names them; an output that is missing is not judged")
+                   "manifest names them; an output that is missing is not judged. Elements are "
+                   "judged against their bounds, whole networks, short ones alone, by the rows of "
+                   "their outputs")
       ->type_name("DIR")
       ->required();
   verify_file->add_option("--variant", file_arguments.variant, "What computed them, for the record")
@@ -240,7 +243,7 @@ int run(int argc, char** argv) {
                    "The arithmetic that it declares, as key=value,...: accumulate, probabilities, "
                    "weights, partials (dtypes: what is rounded to it on the way), height (longest "
                    "chain of additions of a sum over the hidden dim), rescales, truncates_mix=1 "
-                   "(default: f32 and a running sum)")
+                   "(default: f32 and a running sum); not of a whole network")
       ->type_name("TEXT");
   verify_file->add_option("--backend", file_arguments.backend, "Where it ran: cpu or cuda")
       ->type_name("NAME")

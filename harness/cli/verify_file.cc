@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "harness/cli/commands.h"
@@ -19,6 +20,7 @@
 #include "harness/engine/exchange.h"
 #include "harness/engine/judge.h"
 #include "harness/engine/run_case.h"
+#include "harness/engine/whole.h"
 #include "reports/jsonl.h"
 
 namespace assay {
@@ -61,6 +63,7 @@ class Examination {
         arguments_(arguments),
         oracle_(available_memory()),
         judge_(problem_, numerics, oracle_) {
+    if (op_of(problem).is_composite) whole_.emplace(problem_);
     if (const std::int64_t needed = Oracle::bytes_needed(op_of(problem), problem);
         needed > oracle_.available_bytes())
       throw EnvironmentError(fmt::format("`{}` needs {} bytes of host memory, {} are available",
@@ -70,19 +73,24 @@ class Examination {
   void add(const Exported& exported) {
     const auto& [folder, key] = exported;
     const Subject subject{&family_for_export(problem_, key.family), key.seed};
-    if (hash_of_inputs(*oracle_.inputs(problem_, key.family, key.seed)) != key.inputs)
+    const auto inputs = oracle_.inputs(problem_, key.family, key.seed);
+    if (hash_of_inputs(*inputs) != key.inputs)
       throw UsageError(fmt::format(
           "{} holds inputs that this version of Assay would not make: export them again",
           folder.string()));
     const ForeignOutputs outputs = read_outputs(folder, problem_);
-    take(judge_.judge_run(arguments_.check, subject, written(outputs.tensors)));
-    judge_.estimate_bias(subject, written(outputs.tensors));
+    if (whole_) {
+      take(whole_->judge(subject, inputs->tensors, outputs.tensors));
+    } else {
+      take(judge_.judge_run(arguments_.check, subject, written(outputs.tensors)));
+      judge_.estimate_bias(subject, written(outputs.tensors));
+    }
     for (const std::string& output : outputs.missing) note_missing(output);
   }
 
   std::vector<Check> finish() {
     take(judge_.judge_bias());
-    take(judge_.judge_power());
+    take(whole_ ? whole_->judge_power() : judge_.judge_power());
     return std::move(checks_);
   }
 
@@ -102,6 +110,7 @@ class Examination {
   const VerifyFileArguments& arguments_;
   Oracle oracle_;
   Judge judge_;
+  std::optional<WholeJudge> whole_;  // of a composite, instead
   std::vector<Check> checks_;
 };
 
@@ -117,7 +126,7 @@ Record judge_exports(const std::vector<Exported>& exports, const Problem& proble
                   : arguments.backend == "cpu" ? cpu_name()
                                                : "unknown";
   record.contract = contract_id(op_of(problem));
-  record.numerics = str(numerics);
+  record.numerics = op_of(problem).is_composite ? "nothing" : str(numerics);
   record.repeatability = "not tested";
   record.repro = fmt::format(
       "assay export '{}' --family {} --seed {} --to DIR; assay verify-file "
@@ -131,6 +140,14 @@ Record judge_exports(const std::vector<Exported>& exports, const Problem& proble
   return record;
 }
 
+// What says how elements are judged says nothing of a network.
+void refuse_elementwise(const Problem& problem, const VerifyFileArguments& arguments) {
+  const std::string why = problem.op + " is judged by its schedule, as a whole: ";
+  if (!arguments.numerics.empty()) throw UsageError(why + "it declares no --numerics");
+  if (arguments.check != VerifyFileArguments{}.check)
+    throw UsageError(why + "it has no --check " + arguments.check);
+}
+
 void print(const Record& record) {
   fmt::print("{} {}@{} {}, declared: {}\n", name(record.status), record.variant, record.backend,
              record.problem, record.numerics);
@@ -138,6 +155,12 @@ void print(const Record& record) {
     const bool passed = check.status == Status::passed;
     if (check.kind == "missing")
       fmt::print("  not judged: {}\n", check.reason);
+    else if (passed && check.kind == "schedule")
+      fmt::print(
+          "  passed: {}, error {:.2g} of its norm, a row at {:.3f} of its limit (family {}, "
+          "seed {}, check {})\n",
+          check.output, check.error_normwise, check.utilisation, check.family, check.seed,
+          check.kind);
     else if (passed && !check.family.empty())
       fmt::print("  passed: {}, {} elements, error/bound {:.3f} (family {}, seed {}, check {})\n",
                  check.output, check.elements, check.utilisation, check.family, check.seed,
@@ -163,11 +186,7 @@ int verify_file_command(const VerifyFileArguments& arguments) {
           "{} is of `{}`, {} of `{}`: folders that are judged together hold one problem",
           exports.front().folder.string(), exports.front().key.problem, other.folder.string(),
           other.key.problem));
-  if (op_of(problem).is_composite)
-    throw UsageError(fmt::format(
-        "{} has no bounds as a whole, only its steps do: export and judge problems of the ops that "
-        "it consists of",
-        problem.op));
+  if (op_of(problem).is_composite) refuse_elementwise(problem, arguments);
   // Opened first: a result that can't be kept is not worth computing.
   const std::unique_ptr<JsonlWriter> file =
       arguments.out.empty() ? nullptr : std::make_unique<JsonlWriter>(arguments.out);

@@ -1,5 +1,6 @@
 // Inputs go out, outputs of others come back and are judged: the round trip through files.
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <vector>
 
@@ -173,13 +174,91 @@ TEST_CASE("the problems of suites are listed as canonical text, one a line", "[v
   CHECK(assay("list problems").code == 2);
 }
 
-TEST_CASE("outputs of a whole network are refused: it has no bounds", "[verify-file]") {
+namespace {
+
+// The problem on which programs for this one are judged, as its manifest says; exported there.
+std::string export_network(const std::string& problem, const std::filesystem::path& to) {
+  REQUIRE(assay("export '" + problem + "' --family grown --to " + quoted(to)).code == 0);
+  const std::string manifest = text_of(to / "manifest.json"), key = "\"judged_as\": \"";
+  REQUIRE(contains(manifest, key));
+  const std::size_t begin = manifest.find(key) + key.size();
+  return manifest.substr(begin, manifest.find('"', begin) - begin);
+}
+
+// The definition, rounded once; element `wrong` of O becomes `value`.
+void write_network(const std::filesystem::path& folder, const std::string& text,
+                   std::int64_t wrong = -1, float value = 0) {
+  const Problem problem = parse_problem(text);
+  Oracle oracle(available_memory());
+  for (const Expected& want : *oracle.expected(problem, "grown", 1, {})) {
+    for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
+      if (spec.name != want.output) continue;
+      std::vector<bf16> values;
+      for (std::int64_t i = 0; i < want.size; ++i)
+        values.push_back(round_to<bf16>(i == wrong ? static_cast<double>(value)
+                                                   : want.value[static_cast<std::size_t>(i)]));
+      write_npy(folder / output_file(spec), spec, values.data());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("outputs of a whole network are judged on a short one", "[verify-file]") {
   const Folder folder;
-  const std::filesystem::path to = folder / "whole";
-  CHECK(assay("export 'block_attnres_fwd L=2 S=1 T=2 D=8' --to " + quoted(to)).code == 0);
-  const Outcome judged = assay("verify-file " + quoted(to) + "--variant peer");
-  CHECK(judged.code == 2);
-  CHECK(judged.text.find("only its steps do") != std::string::npos);
+  const std::filesystem::path to = folder / "network";
+  const std::string judge =
+      "verify-file " + quoted(to) + "--variant theirs --out " + quoted(folder / "out.jsonl");
+  const std::string judged =
+      export_network("block_attnres_fwd dtype=bf16 g=1 y=1 L=5 S=3 T=9 D=80", to);
+  CHECK(judged == "block_attnres_fwd dtype=bf16 g=1 y=1 L=5 S=3 T=4 D=64");
+  const Outcome large = assay(judge);
+  CHECK(large.code == 2);
+  CHECK(contains(large.text, "Export `" + judged + "` and let the same program compute that"));
+  CHECK(export_network(judged, to) == judged);
+
+  write_network(to, judged);
+  const Outcome right = assay(judge);
+  INFO(right.text);
+  CHECK(right.code == 0);
+  CHECK(contains(right.text, "passed theirs@cpu " + judged + ", declared: nothing"));
+  CHECK(contains(right.text, "passed: O, error 0.00"));
+  CHECK(contains(right.text, "(family grown, seed 1, check schedule)"));
+  CHECK(contains(text_of(folder / "out.jsonl"), R"("numerics":"nothing")"));
+
+  // t = 2, d = 17.
+  for (const float value : {9999.f, std::numeric_limits<float>::quiet_NaN()}) {
+    write_network(to, judged, 2 * 64 + 17, value);
+    const Outcome wrong = assay(judge);
+    INFO(wrong.text);
+    CHECK(wrong.code == 1);
+    CHECK(contains(wrong.text, "failed: O[t=2, d=17] = "));
+    CHECK(contains(wrong.text, "1 of 4 rows wrong"));
+    CHECK(contains(text_of(folder / "out.jsonl"), R"("worst":{"index":[2,17])"));
+  }
+  // What says how single elements are judged.
+  CHECK(contains(assay(judge + " --numerics height=8").text, "it declares no --numerics"));
+  CHECK(contains(assay(judge + " --check after_timing").text, "it has no --check after_timing"));
+  // Other ops are judged as they are.
+  REQUIRE(export_to(to, "gaussian").code == 0);
+  CHECK_FALSE(contains(text_of(to / "manifest.json"), "judged_as"));
+}
+
+TEST_CASE("a gradient of a network that is missing is not judged", "[verify-file]") {
+  const Folder folder;
+  const std::filesystem::path to = folder / "network";
+  const std::string text = "block_attnres_bwd dtype=bf16 g=1 y=1 L=3 S=2 T=2 D=8";
+  REQUIRE(export_network(text, to) == text);
+  const std::string judge = "verify-file " + quoted(to) + "--variant theirs";
+  CHECK(contains(assay(judge).text, "write at least one of dX.npy, dw.npy, dg.npy"));
+  const TensorSpec spec{"dX", Role::out, DType::bf16, {2, 8}, {8, 1}};
+  const std::vector<bf16> zeros(std::size_t{2} * 8);
+  write_npy(to / "dX.npy", spec, zeros.data());
+  const Outcome outcome = assay(judge);
+  INFO(outcome.text);
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.text, "failed: dX[t="));
+  CHECK(contains(outcome.text, "not judged: theirs has no dw_out"));
 }
 
 }  // namespace assay

@@ -38,6 +38,8 @@ struct Manifest {
   Problem problem;
   std::vector<TensorSpec> tensors;
   Cost cost;
+  // Of a composite: the text of the problem on which verify-file judges programs for this one.
+  std::string judged_as;
   std::optional<ManifestDevice> device;
 };
 

@@ -57,6 +57,9 @@ struct Check {
   //   pin_rate           no time is shorter than the memory's pins allow
   //   fresh              fresh contents behind the same pointers, run as when timing
   //   power              whether zeros would pass
+  //   step               an output of the steps of a composite, each judged by its own op
+  //   schedule           the steps of a composite, or what a peer computes in its place, are the op
+  //   whole              a composite leaves what its steps leave, to the bit
   //   missing            informative: an output that a peer does not compute
   //   twin               informative: how far the cuda and simt builds of one source differ
   // or the kind of a KernelFault.

@@ -8,6 +8,7 @@
 #include "harness/core/registry.h"
 #include "harness/core/text.h"
 #include "harness/engine/npy.h"
+#include "harness/engine/whole.h"
 
 namespace assay {
 
@@ -51,6 +52,7 @@ Manifest export_inputs(const std::filesystem::path& folder, const Problem& probl
           .problem = problem,
           .tensors = specs,
           .cost = op_of(problem).cost(problem),
+          .judged_as = op_of(problem).is_composite ? str(judged_as(problem)) : "",
           .device = std::nullopt};
 }
 

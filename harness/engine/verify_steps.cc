@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -18,6 +16,7 @@
 #include "harness/core/parallel.h"
 #include "harness/core/registry.h"
 #include "harness/core/spending.h"
+#include "harness/engine/replay.h"
 #include "harness/engine/verify.h"
 
 namespace assay {
@@ -128,25 +127,6 @@ void merge(const Check& check, Check& all) {
   all.utilisation = std::max(all.utilisation, check.utilisation);
 }
 
-// The same schedule with all in fp32, few tokens and short rows, and all that is optional: what
-// makes a difference there must be where it belongs.
-Problem shortened(const Op& op, const Problem& problem) {
-  Problem derived = default_problem(op, DType::f32);
-  for (const Problem::Dim& dim : problem.dims) set_dim(derived, dim.name, dim.size);
-  for (const char* dim : {"T", "D"})
-    set_dim(derived, dim, std::min<std::int64_t>(problem.dim(dim), *dim == 'T' ? 2 : 8));
-  for (const TensorDeclaration& tensor : op.tensors)
-    set_tensor(op, derived, tensor.name, true, DType::f32);
-  for (const Problem::Option& option : problem.options)
-    set_option(op, derived, option.name, option.value);
-  return derived;
-}
-
-std::vector<float> nothing_yet(std::int64_t elements) {
-  return std::vector<float>(static_cast<std::size_t>(elements),
-                            std::numeric_limits<float>::quiet_NaN());
-}
-
 }  // namespace
 
 std::shared_ptr<const std::vector<Expected>> Verifier::expected_of_steps(Subject subject) const {
@@ -246,28 +226,9 @@ void Verifier::verify_schedule(const Family& family, std::uint64_t seed) {
   const Spending spending(Expense::reference);
   const HostStage stage("replaying the schedule");
   const Subject subject{&family, seed};
-  const Problem problem = shortened(op_, problem_);
-  // All of it in host memory, NaNs where nothing was written.
+  const Problem problem = shortened(problem_, 2, 8, DType::f32);
   const auto inputs = oracle_.inputs(problem, family.name, seed);
-  std::vector<std::vector<float>> storage;
-  Buffers buffers;
-  for (const TensorSpec& spec : tensor_specs(op_, problem)) {
-    storage.push_back(nothing_yet(spec.elements()));
-    if (const TensorView* const input = inputs->tensors.find(spec.name))
-      std::memcpy(storage.back().data(), input->data, static_cast<std::size_t>(spec.bytes()));
-    buffers.tensors.add({spec, storage.back().data()});
-  }
-  storage.push_back(nothing_yet(variant_.workspace(problem).bytes / 4));
-  buffers.workspace = storage.back().data();
-  const auto placed = place(variant_, problem, buffers);
-  for (const PlacedStep& step : placed->steps) {
-    for (const Expected& output :
-         op_of(step.step->problem).reference(step.step->problem, step.buffers.tensors, {})) {
-      auto* const to = step.buffers[output.output].as<float>();
-      for (std::int64_t i = 0; i < output.size; ++i)
-        to[i] = static_cast<float>(output.value[static_cast<std::size_t>(i)]);
-    }
-  }
+  const Replay replay(variant_, problem, inputs->tensors, Inside::exact);
 
   // Between steps all is rounded to fp32, and nothing else: a few units of 2^-24, grown by how much
   // later steps depend on earlier ones. A schedule that is wrong anywhere is wrong by percents.
@@ -275,14 +236,7 @@ void Verifier::verify_schedule(const Family& family, std::uint64_t seed) {
   for (const Expected& want : op_.reference(problem, inputs->tensors, {})) {
     Check& check = add_check("schedule", subject, want.output);
     check.elements = want.size;
-    const auto* const got = buffers[want.output].as<float>();
-    double error = 0, norm = 0;
-    for (std::int64_t i = 0; i < want.size; ++i) {
-      const double value = want.value[static_cast<std::size_t>(i)];
-      error += (got[i] - value) * (got[i] - value);
-      norm += value * value;
-    }
-    check.error_normwise = error == 0 ? 0 : std::sqrt(error / norm);
+    check.error_normwise = normwise_error(replay[want.output], want);
     if (check.error_normwise <= kMost) continue;  // false for a NaN
     check.status = Status::failed;
     check.wrong = 1;

@@ -53,6 +53,28 @@ def compiled_numerics(problem: Problem, device: str) -> Numerics:
     return {"height": shared(problem.dims["D"], lanes), "rescales": problem.dims.get("N", 1)}
 
 
+def by_schedule(_: Problem, __: str) -> Numerics:
+    """Networks are judged by their schedule: there is nothing to declare."""
+    return {}
+
+
+def sources_of(problem: Problem) -> int:
+    """The largest number of sources that one mix has."""
+    if "L" not in problem.dims:
+        return problem.dims.get("N", 1)
+    layers, per_block = problem.dims["L"], problem.dims["S"]
+    return 1 + math.ceil(layers / per_block)  # with the sum of the last block, complete or not
+
+
+def largest_tensor(problem: Problem) -> int:
+    """Elements; of a network also of what peers keep of it: the sources, and what is mixed for a block of layers."""
+    largest = max(tensor.elements() for tensor in problem.tensors)
+    if "L" not in problem.dims:
+        return largest
+    rows = max(sources_of(problem), min(problem.dims["L"], problem.dims["S"]))
+    return max(largest, rows * problem.dims["T"] * problem.dims["D"])
+
+
 def autograd_unsupported(problem: Problem) -> str:
     if problem.options.get("accumulate"):
         return "autograd returns gradients, it does not add to given ones"
@@ -64,17 +86,18 @@ def autograd_unsupported(problem: Problem) -> str:
 
 
 def flash_attn_res_unsupported(problem: Problem) -> str:
-    dim, sources = problem.dims["D"], problem.dims.get("N", 1)
-    large = max(tensor.elements() for tensor in problem.tensors)
+    dim, sources = problem.dims["D"], sources_of(problem)
     if dim != power_of_two(dim):
         return f"flash-attn-res: D={dim} is no power of two"
     if power_of_two(sources) * dim > TRITON_ELEMENTS:
         return f"flash-attn-res: a tile of {power_of_two(sources)} x {dim} is beyond what Triton allows"
-    if large > OFFSETS:
+    if largest_tensor(problem) > OFFSETS:
         return "flash-attn-res: offsets beyond 32 bits"
-    for name in ("O", "H", "dO", "dH"):  # autograd takes the gradient of an output in the output's dtype
+    for name in ("O", "H", "dO", "dH", "X"):  # autograd takes the gradient of an output in the output's dtype
         if problem.dtype(name) not in ("", "bf16"):
             return f"flash-attn-res: {name} is always rounded to bf16"
+    if problem.dtype("Y") not in ("", "bf16"):
+        return "flash-attn-res: what a layer puts out is bf16, as what it is given"
     if problem.tensor("U"):
         return "flash-attn-res: phase 2 does not update P"
     if problem.dtype("O1") not in ("", "bf16"):
@@ -99,10 +122,10 @@ def liger_unsupported(problem: Problem) -> str:
         return "Liger: no LSE, hence no gradient of one"
     if power_of_two(problem.dims["D"]) > TRITON_ELEMENTS:
         return "Liger: a row is beyond what Triton allows"
-    if max(tensor.elements() for tensor in problem.tensors) > OFFSETS:
+    if largest_tensor(problem) > OFFSETS:
         return "Liger: offsets beyond 32 bits"
     for name in ("O", "dO"):
-        if problem.dtype(name) not in ("", problem.dtype("V")):
+        if problem.tensor("V") and problem.dtype(name) not in ("", problem.dtype("V")):
             return f"Liger: {name} has the dtype of V"
     return autograd_unsupported(problem)
 

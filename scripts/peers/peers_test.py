@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 import struct
 import sys
@@ -26,9 +27,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def problem(dims: dict[str, int], op: str = "attnres_fwd", options: dict | None = None, **dtypes: str) -> Problem:
     shapes = {
         "V": ("N", "T", "D"), "O": ("Q", "T", "D"), "LSE": ("Q", "T"), "w": ("Q", "D"), "g": ("Q", "D"), "dO": ("Q", "T", "D"),
-        "dLSE": ("Q", "T"), "P": ("T", "D"), "O1": ("T", "D"), "H": ("T", "D"),
+        "dLSE": ("Q", "T"), "P": ("T", "D"), "O1": ("T", "D"), "H": ("T", "D"), "X": ("T", "D"), "Y": ("L", "T", "D"),
     }
-    outputs = {"attnres_fwd": ("O", "LSE"), "attnres_merge_fwd": ("H", "LSE")}.get(op, ("dV", "dw", "dg"))
+    outputs = {"attnres_fwd": ("O", "LSE"), "attnres_merge_fwd": ("H", "LSE"), "block_attnres_fwd": ("O",)}.get(
+        op, ("dV", "dw", "dg"))
     tensors = [
         {"name": name, "dtype": dtype, "shape": [dims.get(axis, 1) for axis in shapes[name]]}
         | ({"output": f"{name}.npy"} if name in outputs else {"input": f"{name}.npy"})
@@ -45,6 +47,11 @@ def forward(dims: dict[str, int], dtype: str = "bf16", **more: str) -> Problem:
     return problem(dims, **({"V": dtype, "w": dtype, "O": dtype, "LSE": "f32"} | more))
 
 
+def network(dims: dict[str, int], dtype: str = "bf16", **more: str) -> Problem:
+    return problem(LAYERS | dims, "block_attnres_fwd", **({"X": dtype, "w": dtype, "O": dtype} | more))
+
+
+LAYERS = {"L": 32, "S": 8, "T": 8192, "D": 2048}
 SMALL = {"N": 9, "Q": 1, "T": 64, "D": 2048}
 
 
@@ -82,6 +89,44 @@ class Declared(unittest.TestCase):
         self.assertEqual(declared.liger_numerics(forward(SMALL, g="bf16"), "cuda"),
                          {"height": 65536 + 32, "weights": "bf16"})
         self.assertEqual(declared.liger_numerics(forward(SMALL, g="f32"), "cuda"), {"height": 32})
+
+
+class Networks(unittest.TestCase):
+    def test_a_manifest_says_on_which_problem_a_network_is_judged(self) -> None:
+        manifest = {
+            "problem": "p", "op": "o", "family": "f", "seed": 1, "dims": {}, "options": {}, "tensors": [],
+            "bytes_read": 0, "bytes_written": 0, "flops": 0,
+        }
+        self.assertEqual(problem_of(manifest).judged_as, "")
+        self.assertEqual(problem_of(manifest | {"judged_as": "short"}).judged_as, "short")
+
+    def test_nothing_is_declared(self) -> None:
+        self.assertEqual(declared.text(declared.by_schedule(network({}), "cuda")), "")
+
+    def test_the_largest_mix_is_that_of_the_output_and_of_the_last_layers(self) -> None:
+        self.assertEqual(declared.sources_of(network({})), 5)
+        self.assertEqual(declared.sources_of(network({"L": 33})), 6)
+        self.assertEqual(declared.sources_of(network({"L": 1})), 2)
+        self.assertEqual(declared.sources_of(forward(SMALL)), 9)
+
+    def test_what_peers_keep_of_a_network_counts(self) -> None:
+        self.assertEqual(declared.largest_tensor(network({})), 8 * 8192 * 2048)
+        self.assertEqual(declared.largest_tensor(network({"S": 2})), 17 * 8192 * 2048)
+        self.assertEqual(declared.largest_tensor(network({}, Y="bf16")), 32 * 8192 * 2048)
+
+    def test_what_cannot_run_a_network_says_why(self) -> None:
+        why = declared.flash_attn_res_unsupported
+        self.assertEqual(why(network({"T": 65536})), "")
+        self.assertEqual(why(network({"L": 4, "T": 4, "D": 64}, w="f32", Y="bf16")), "")
+        self.assertIn("no power of two", why(network({"D": 2304})))
+        self.assertIn("always rounded to bf16", why(network({}, "f16")))
+        self.assertIn("X is always rounded", why(network({}, X="f32")))
+        self.assertIn("a layer puts out is bf16", why(network({"T": 4}, Y="f32")))
+        self.assertIn("32 bits", why(network({"T": 2**18})))
+        self.assertIn("beyond what Triton allows", why(network({"L": 1024, "S": 1, "T": 1})))
+        why = declared.liger_unsupported
+        self.assertEqual(why(network({"D": 2304}, "f16")), "")
+        self.assertIn("32 bits", why(network({"T": 2**18})))
 
 
 class Sampling(unittest.TestCase):
@@ -135,6 +180,38 @@ class Records(unittest.TestCase):
         judged = {"status": "failed", "reason": "O[q=0]", "checks": [bad, {"kind": "bias", "status": "passed"}]}
         record.add_timed_checks(made, judged)
         self.assertEqual(made, {"status": "failed", "reason": "O[q=0]", "checks": [bad]})
+
+
+    def test_a_short_network_stands_for_the_one_that_is_timed(self) -> None:
+        made = {"problem": "short", "status": "passed"}
+        record.stand_for(made, network({}))
+        self.assertEqual(made["problem"], "block_attnres_fwd")
+        self.assertEqual(made["notes"], ["judged on `short`"])
+
+    def test_a_timed_call_must_leave_what_an_untimed_one_does(self) -> None:
+        def status(problem: Problem, error: float) -> str:
+            return record.agreement(problem, "O", 7, error)["status"]
+
+        self.assertEqual(status(network({}), 2.0**-8), "passed")
+        self.assertEqual(status(network({}), 2.0**-7), "failed")
+        self.assertEqual(status(network({}, "f32"), 9e-5), "passed")
+        self.assertEqual(status(network({}, "f32"), 2e-4), "failed")
+        self.assertEqual(status(network({}), math.nan), "failed")
+        made = {"status": "passed", "reason": "", "checks": []}
+        record.add_checks(made, [record.agreement(network({}), "O", 7, 0.0)])
+        self.assertEqual((made["status"], made["reason"]), ("passed", ""))
+        record.add_checks(made, [record.agreement(network({}), "O", 7, math.inf)])
+        self.assertEqual(made["status"], "failed")
+        self.assertIn("O differs by inf of its norm", made["reason"])
+        self.assertEqual([check["kind"] for check in made["checks"]], ["after_timing"] * 2)
+        json.dumps(made, allow_nan=False)
+
+    def test_a_check_has_the_keys_of_ours_in_their_order(self) -> None:
+        path = ROOT / "reports" / "results" / "nvidia-h100-80gb-hbm3" / "networks.jsonl"
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        ours = next(line for line in lines if line["kind"] == "case")["checks"][0]
+        made = record.agreement(network({}), "O", 7, 0.0)
+        self.assertEqual(list(made), [key for key in ours if key in made])
 
 
 class Samples(unittest.TestCase):

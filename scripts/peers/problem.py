@@ -54,6 +54,7 @@ class Problem:
     bytes_written: float
     flops: float
     device: Device | None
+    judged_as: str = ""  # a network: the text of the problem on which programs for this one are judged
 
     def tensor(self, name: str) -> Tensor | None:
         return next((tensor for tensor in self.tensors if tensor.name == name), None)
@@ -91,6 +92,7 @@ def problem_of(manifest: dict[str, Any]) -> Problem:
         and Device(
             device["backend"], device["name"], device["cache_bytes"], device["limit_bytes_per_s"], device["floor_s"]
         ),
+        judged_as=manifest.get("judged_as", ""),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 from typing import Any
 
 from hashing import fnv1a
-from problem import Problem
+from problem import UNITS, Problem
 from sampling import quantile
 
 SCHEMA = 1
@@ -63,6 +64,51 @@ def without_verdict(problem: Problem, peer: str, backend: str, device: str, stat
         "seconds": 0.0,
         "repro": "",
     }
+
+
+def stand_for(record: Json, problem: Problem) -> None:
+    """The record of a short network becomes that of the one whose peers are judged on it."""
+    record["notes"] = [*record.get("notes", []), f"judged on `{record['problem']}`"]
+    record["problem"] = problem.text
+
+
+def agreement(problem: Problem, output: str, elements: int, error: float) -> Json:
+    """Of the last timed call's output with that of a call that was not timed. error: the norm's share; NaN fails.
+
+    Both round to 16 bits where they store, and may add up in another order.
+    """
+    limit = max(1e-4, max(UNITS[tensor.dtype] for tensor in problem.tensors))
+    passed = error <= limit
+    why = f"what the last timed call left as {output} differs by {error:.2g} of its norm from that of an untimed one"
+    return {
+        "kind": "after_timing",
+        "family": problem.family,
+        "seed": problem.seed,
+        "output": output,
+        "status": "passed" if passed else "failed",
+        "reason": "" if passed else why,
+        "elements": elements,
+        "wrong": 0 if passed else elements,
+        "utilisation": number(error / limit),
+        "zero_accepted": 0.0,
+        "error_rms": 0.0,
+        "error_normwise": number(error),
+    }
+
+
+def number(value: float) -> float | str:
+    """JSON has no infinities and no NaN."""
+    if math.isnan(value):
+        return "nan"
+    return value if math.isfinite(value) else "inf" if value > 0 else "-inf"
+
+
+def add_checks(record: Json, checks: list[Json]) -> None:
+    """Those of what a timed run has left; the first that failed fails the record."""
+    record["checks"] += checks
+    failed = [check for check in checks if check["status"] != "passed"]
+    if record["status"] == "passed" and failed:
+        record["status"], record["reason"] = failed[0]["status"], failed[0]["reason"]
 
 
 def add_timed_checks(record: Json, judged: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 
 import numpy
@@ -35,3 +36,14 @@ def write_outputs(folder: pathlib.Path, problem: Problem, outputs: Tensors) -> N
         value = outputs[tensor.name].detach()
         value = value.float() if value.dtype == torch.bfloat16 else value
         numpy.save(folder / tensor.output, numpy.ascontiguousarray(value.cpu().numpy()))
+
+
+def to_host(outputs: Tensors) -> Tensors:
+    return {name: value.detach().cpu() for name, value in outputs.items()}
+
+
+def difference(got: torch.Tensor, want: torch.Tensor) -> float:
+    """|got - want| / |want| of tensors in host memory; NaN where either holds what is no finite number."""
+    norms = [torch.linalg.vector_norm(value, dtype=torch.float64) for value in (got.float() - want.float(), want)]
+    error, norm = (float(value) for value in norms)
+    return 0.0 if error == 0 else error / norm if norm > 0 else math.inf

@@ -5,6 +5,7 @@ On a GPU by events around each call, a batch enqueued behind a spin so that the 
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Callable, Protocol
 
@@ -95,6 +96,24 @@ def cache_bytes(device: torch.device) -> int:
 
 def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 4 << 30
+
+
+def peak_bytes(call: Call, device: torch.device) -> int:
+    """Of device memory that was in use at once during a call, with its inputs and outputs; 0: not known."""
+    if device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    call()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device)
+
+
+def give_back_memory(device: torch.device) -> None:
+    """That of a peer which is done, or has run out of it: the next one finds what the first one found."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 class Rotation:

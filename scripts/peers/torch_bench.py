@@ -6,8 +6,9 @@
 
 Each peer computes from the inputs that `assay export` writes, `assay verify-file` judges every element of what it
 computed under the arithmetic that it declares, and only what passed is timed, cold, by the protocol of our own
-variants. Records are appended in Assay's own format. Exit code: 0 all good; 1 a peer failed or could not be run; 2
-wrong usage. Needs torch and numpy.
+variants. A whole network is judged on a short one with the same layers, row by row; after timing its outputs must be
+those of a call that was not timed. Records are appended in Assay's own format. Exit code: 0 all good; 1 a peer failed
+or could not be run; 2 wrong usage. Needs torch and numpy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pathlib
 import sys
 import tempfile
 import time
+from typing import Iterator, NamedTuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -25,14 +27,14 @@ import torch
 import declared
 import record as records
 from adapters import PEERS, TABLE, why_not_importable
-from adapters.adapter import Adapter
+from adapters.adapter import Adapter, Bind
 from assay import Assay, AssayError
 from facts import describe
 from problem import Problem
 from samples import SampleWriter
 from sampling import SamplingRule
-from tensors import Tensors, read_inputs, write_outputs
-from timing import cache_bytes, measure_cold
+from tensors import Tensors, difference, read_inputs, to_host, write_outputs
+from timing import cache_bytes, give_back_memory, measure_cold, peak_bytes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOOD, BAD, USAGE = 0, 1, 2
@@ -43,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("what", nargs="+", help="suites and problems, as for `assay run`")
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this peer; may be repeated")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu (default: %(default)s)")
-    parser.add_argument("--families", default="gaussian,spread,dominant", metavar="NAMES",
+    parser.add_argument("--families", default="gaussian,spread,dominant,grown", metavar="NAMES",
                         help="of inputs to verify, those that a problem has; the first is timed (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the inputs (default: %(default)s)")
     parser.add_argument("--verify-only", action="store_true", help="do not time")
@@ -59,30 +61,40 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class Export(NamedTuple):
+    folder: pathlib.Path
+    problem: Problem
+
+
+def export_families(
+    assay: Assay, problem: str, options: argparse.Namespace, scratch: pathlib.Path, limit: str = ""
+) -> Iterator[Export]:
+    """Those of the families that the problem has, one after the other; the limit goes with the first."""
+    for name in options.families.split(","):
+        folder = scratch / name
+        try:
+            exported = assay.export(problem, name, options.seed, folder, limit)
+        except AssayError as error:
+            if "family" not in str(error):
+                raise
+            print(f"{problem}: without the family {name}: {error}", file=sys.stderr)
+            continue
+        yield Export(folder, exported)
+        limit = ""
+
+
 class Exports:
-    """The folders of one problem, one for each family; the first is the one that is timed."""
+    """What is timed, and what is judged: the same on each of the families, or, of a network, a short one."""
 
     def __init__(self, assay: Assay, problem: str, options: argparse.Namespace, scratch: pathlib.Path) -> None:
         limit = "" if options.verify_only or options.no_limit else torch.device(options.device).type
-        self.folders: list[pathlib.Path] = []
-        self.problems: list[Problem] = []
-        for name in options.families.split(","):
-            folder = scratch / name
-            try:
-                exported = assay.export(problem, name, options.seed, folder, "" if self.folders else limit)
-            except AssayError as error:
-                if "family" not in str(error):
-                    raise
-                print(f"{problem}: without the family {name}: {error}", file=sys.stderr)
-                continue
-            self.folders.append(folder)
-            self.problems.append(exported)
-        if not self.folders:
+        families = export_families(assay, problem, options, scratch / "timed", limit)
+        first = next(families, None)
+        if not first:
             raise AssayError(f"{problem}: none of the families {options.families} applies")
-
-    @property
-    def problem(self) -> Problem:
-        return self.problems[0]
+        self.timed = first
+        short = first.problem.judged_as
+        self.judged = [*export_families(assay, short, options, scratch / "judged")] if short else [first, *families]
 
 
 class Bench:
@@ -96,7 +108,7 @@ class Bench:
     def run(self, exports: Exports, peer: str) -> records.Json:
         """The record of one peer on one problem, whatever it does."""
         start = time.monotonic()
-        problem = exports.problem
+        problem = exports.timed.problem
         adapter = TABLE.get(problem.op, {}).get(peer)
         reason = adapter.unsupported(problem, self.device) if adapter else f"{peer} does not compute {problem.op}"
         if reason or not adapter:
@@ -104,29 +116,51 @@ class Bench:
         else:
             try:
                 result = self._verify_and_time(exports, peer, adapter)
+            except torch.cuda.OutOfMemoryError as error:  # what its text goes on to say is of that moment and that machine
+                result = self._without_verdict(problem, peer, "error", str(error).split(" GPU ")[0])
             except Exception as error:  # whatever a peer throws is its verdict
                 result = self._without_verdict(problem, peer, "error", f"{type(error).__name__}: {error}".strip())
+        give_back_memory(self.device)
         result["seconds"] = time.monotonic() - start
         result["repro"] = self._repro(problem, peer)
         return result
 
     def _verify_and_time(self, exports: Exports, peer: str, adapter: Adapter) -> records.Json:
-        bind = adapter.build(exports.problem)
-        for folder, problem in zip(exports.folders, exports.problems):
+        judged = exports.judged[0].problem
+        bind = adapter.build(judged)
+        for folder, problem in exports.judged:
             write_outputs(folder, problem, bind(read_inputs(folder, problem, self.device))())
-        numerics = declared.text(adapter.declared.numerics(exports.problem, self.device.type))
-        result = self._judge(exports.problem, exports.folders, peer, numerics)
+        numerics = declared.text(adapter.declared.numerics(judged, self.device.type))
+        result = self._judge(judged, [folder for folder, _ in exports.judged], peer, numerics)
+        folder, problem = exports.timed
+        if problem.judged_as:
+            records.stand_for(result, problem)
         if result["status"] != "passed" or self.options.verify_only:
             return result
-        inputs = read_inputs(exports.folders[0], exports.problem, self.device)
-        measured, outputs = self._time(exports.problem, bind, inputs)
-        write_outputs(exports.folders[0], exports.problem, outputs)
-        judged = self._judge(exports.problem, exports.folders[:1], peer, numerics, "after_timing")
-        records.add_timed_checks(result, judged)
+        inputs = read_inputs(folder, problem, self.device)
+        if problem.judged_as:
+            self._time_network(problem, adapter.build(problem), inputs, result)
+            return result
+        measured, outputs = self._time(problem, bind, inputs)
+        write_outputs(folder, problem, outputs)
+        records.add_timed_checks(result, self._judge(problem, [folder], peer, numerics, "after_timing"))
         result["measurements"] = [measured]
         return result
 
-    def _time(self, problem: Problem, bind, inputs: Tensors) -> tuple[records.Json, Tensors]:
+    def _time_network(self, problem: Problem, bind: Bind, inputs: Tensors, result: records.Json) -> None:
+        """What is too large to be judged must be what it is without a clock, too."""
+        call = bind(inputs)
+        untimed = to_host(call())  # compiles, and chooses among configurations
+        result["peak_bytes"] = peak_bytes(call, self.device)
+        measured, outputs = self._time(problem, bind, inputs)
+        left = to_host(outputs)
+        records.add_checks(result, [
+            records.agreement(problem, name, want.numel(), difference(left[name], want))
+            for name, want in untimed.items()
+        ])
+        result["measurements"] = [measured]
+
+    def _time(self, problem: Problem, bind: Bind, inputs: Tensors) -> tuple[records.Json, Tensors]:
         set_bytes = sum(tensor.bytes() for tensor in problem.tensors)
         cache = problem.device.cache_bytes if problem.device else cache_bytes(self.device)
         clock, samples, sets, outputs = measure_cold(bind, inputs, set_bytes, cache, self.device, self.rule)

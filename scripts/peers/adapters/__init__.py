@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from adapters import eager, flash_attn_res, liger
+from adapters import eager, flash_attn_res, liger, network
 from adapters.adapter import Adapter, forward, gradient
 
 TABLE: dict[str, dict[str, Adapter]] = {
@@ -29,6 +29,18 @@ TABLE: dict[str, dict[str, Adapter]] = {
         "eager": gradient(eager.attnres_merge, eager.DECLARED),
         "compile": gradient(eager.attnres_merge, eager.COMPILED),
         "flash_attn_res": gradient(flash_attn_res.attnres_merge, flash_attn_res.DECLARED),
+    },
+    "block_attnres_fwd": {
+        "eager": network.forward(eager.network, eager.NETWORK),
+        "compile": network.forward(eager.network, eager.COMPILED_NETWORK),
+        "flash_attn_res": network.forward(flash_attn_res.network, flash_attn_res.NETWORK),
+        "liger": network.forward(liger.network, liger.NETWORK),
+    },
+    "block_attnres_bwd": {
+        "eager": network.training_step(eager.network, eager.NETWORK),
+        "compile": network.training_step(eager.network, eager.COMPILED_NETWORK),
+        "flash_attn_res": network.training_step(flash_attn_res.network, flash_attn_res.NETWORK),
+        "liger": network.training_step(liger.network, liger.NETWORK),
     },
 }
 

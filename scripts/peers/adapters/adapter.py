@@ -41,15 +41,16 @@ class Adapter:
         return self.declared.unsupported(problem)
 
 
-def _prepared(function: Function, compiled: bool) -> Function:
+def prepared(function: Function, compiled: bool, runs_once: bool = False) -> Function:
+    """runs_once: the backward pass runs once after each forward pass, and may take its memory."""
     if not compiled:
         return function
     torch._dynamo.reset()  # or the second size would be compiled for all sizes, which is slower
-    torch._functorch.config.donated_buffer = False  # what is timed is the backward pass alone, many times
+    torch._functorch.config.donated_buffer = runs_once
     return torch.compile(function, dynamic=False)
 
 
-def _result_dtypes(problem: Problem) -> DTypes:
+def result_dtypes(problem: Problem) -> DTypes:
     """A backward op has dO where a forward op has O."""
     dtypes = {tensor.name: DTYPES[tensor.dtype] for tensor in problem.tensors}
     return {name[1:]: dtype for name, dtype in dtypes.items() if name.startswith("d")} | dtypes
@@ -57,8 +58,8 @@ def _result_dtypes(problem: Problem) -> DTypes:
 
 def forward(function: Function, what: Declared) -> Adapter:
     def build(problem: Problem) -> Bind:
-        run = _prepared(function, what.compiled)
-        dtypes = _result_dtypes(problem)
+        run = prepared(function, what.compiled)
+        dtypes = result_dtypes(problem)
 
         def call(inputs: Tensors) -> Tensors:
             with torch.no_grad():
@@ -77,7 +78,7 @@ def gradient(function: Function, what: Declared) -> Adapter:
     """
 
     def build(problem: Problem) -> Bind:
-        run = _prepared(function, what.compiled)
+        run = prepared(function, what.compiled)
         wanted = [tensor for tensor in problem.outputs() if tensor.name.startswith("d")]
 
         def bind(inputs: Tensors) -> Callable[[], Tensors]:
@@ -86,7 +87,7 @@ def gradient(function: Function, what: Declared) -> Adapter:
                 values[tensor.name[1:]] = inputs[tensor.name[1:]].detach().to(DTYPES[tensor.dtype]).requires_grad_()
             leaves = [values[tensor.name[1:]] for tensor in wanted]
             with torch.enable_grad():
-                results = run(values, problem.options, _result_dtypes(problem))
+                results = run(values, problem.options, result_dtypes(problem))
             given = [name for name in results if f"d{name}" in inputs]
             outputs = [results[name] for name in given]
             sources = [inputs[f"d{name}"].to(results[name].dtype) for name in given]

@@ -1,4 +1,7 @@
-"""flash-attn-res: its phases 1 and 2. Tokens are one batch of T; it has no RMSNorm weights, so w is multiplied by g."""
+"""flash-attn-res: its phases 1 and 2, and its schedule of a whole network, which keeps the sums of blocks alone and
+computes the rest again in the backward pass. Tokens are one batch of T; it has no RMSNorm weights, so w is multiplied
+by g.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from adapters.adapter import Declared, DTypes, Options
 from tensors import Tensors
 
 DECLARED = Declared(declared.flash_attn_res_unsupported, declared.flash_attn_res_numerics, triton=True)
+NETWORK = Declared(declared.flash_attn_res_unsupported, declared.by_schedule, triton=True)
 
 
-def _queries(inputs: Tensors) -> torch.Tensor:
-    return inputs["w"].float() * inputs["g"].float() if "g" in inputs else inputs["w"]
+def _queries(inputs: Tensors, w: str = "w", g: str = "g") -> torch.Tensor:
+    return inputs[w].float() * inputs[g].float() if g in inputs else inputs[w]
 
 
 def attnres(inputs: Tensors, options: Options, _: DTypes) -> Tensors:
@@ -34,3 +38,29 @@ def attnres_merge(inputs: Tensors, options: Options, _: DTypes) -> Tensors:
         options["eps"],
     )
     return {"H": merged.squeeze(0)}
+
+
+class _Adds(torch.nn.Module):
+    """A layer without parameters."""
+
+    def __init__(self, y: torch.Tensor) -> None:
+        super().__init__()
+        self._y = y
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return h + self._y
+
+
+_identity = torch.nn.Identity()
+
+
+def network(inputs: Tensors, options: Options, dtypes: DTypes) -> Tensors:
+    """Layers are modules of (batch, T, D); the last of its queries is that of the output."""
+    from flash_attn_res.experimental.autograd import BlockAttentionResiduals
+
+    of_layers, of_output = _queries(inputs), _queries(inputs, "w_out", "g_out")
+    layers = [_Adds(y) for y in inputs["Y"]] if "Y" in inputs else [_identity] * len(of_layers)
+    output = BlockAttentionResiduals.apply(
+        inputs["X"].unsqueeze(0), torch.cat([of_layers, of_output[None]]), layers, options["S"], options["eps"]
+    )
+    return {"O": output.squeeze(0).to(dtypes["O"])}

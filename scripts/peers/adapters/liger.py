@@ -6,9 +6,11 @@ import torch
 
 import declared
 from adapters.adapter import Declared, DTypes, Options
+from adapters.network import layer_by_layer
 from tensors import Tensors
 
 DECLARED = Declared(declared.liger_unsupported, declared.liger_numerics, triton=True)
+NETWORK = Declared(declared.liger_unsupported, declared.by_schedule, triton=True)
 
 
 def attnres(inputs: Tensors, options: Options, _: DTypes) -> Tensors:
@@ -28,3 +30,12 @@ def _ones(count: int, device: torch.device) -> torch.Tensor:
     if (count, device) not in _kept:
         _kept[count, device] = torch.ones(count, device=device)
     return _kept[count, device]
+
+
+def _layer(sources: list[torch.Tensor], w: torch.Tensor, g: torch.Tensor | None, eps: float) -> torch.Tensor:
+    from liger_kernel.ops import LigerAttnResFunction
+
+    return LigerAttnResFunction.apply(torch.stack(sources), w, _ones(w.numel(), w.device) if g is None else g, eps)
+
+
+network = layer_by_layer(_layer)
