@@ -29,10 +29,16 @@ void require_memory(const Case& job, const Oracle& oracle) {
   const std::int64_t host_available = oracle.available_bytes();
   std::int64_t host = Oracle::bytes_needed(op_of(job.problem), job.problem);
   if (job.variant->steps) {  // each is judged by itself, beside the outputs of the whole
-    std::int64_t most = 0;
-    for (const Step& step : job.variant->steps(job.problem).steps)
-      most = std::max(most, Oracle::bytes_needed(op_of(step.problem), step.problem));
-    host += most;
+    std::int64_t most = 0, most_inputs = 0;  // the next one's are there already
+    for (const Step& step : job.variant->steps(job.problem).steps) {
+      const Op& op = op_of(step.problem);
+      std::int64_t inputs = 0;
+      for (const TensorSpec& spec : tensor_specs(op, step.problem))
+        if (spec.role != Role::out) inputs += spec.bytes();
+      most = std::max(most, Oracle::bytes_needed(op, step.problem));
+      most_inputs = std::max(most_inputs, inputs);
+    }
+    host += most + most_inputs;
   }
   if (host > host_available)
     throw EnvironmentError(
