@@ -50,8 +50,10 @@ class CudaDevice final : public Device {
     use();
     void* memory = blocks_.take(bytes);
     if (!memory && blocks_.drop()) memory = blocks_.take(bytes);
-    // What is dropped now goes back to the blocks, and from there.
-    if (!memory && kept_ && kept_->drop() && blocks_.drop()) memory = blocks_.take(bytes);
+    if (!memory && kept_ && kept_->drop()) {
+      blocks_.drop();  // where some of that went
+      memory = blocks_.take(bytes);
+    }
     if (!memory)
       throw EnvironmentError("no " + std::to_string(bytes) + " bytes of device memory are free");
     return memory;
@@ -68,11 +70,10 @@ class CudaDevice final : public Device {
     transfer(host, device, bytes, cudaMemcpyDeviceToHost, "from");
   }
   void enqueue_download(void* host, const void* device, std::int64_t bytes) override {
-    if (!pin_host_block(host, bytes)) return download(host, device, bytes);
     use();
-    check(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost,
-                          stream_->get()),
-          "copying from device memory");
+    const auto pinned = pin_host_block(host, bytes);
+    if (!pinned) return download(host, device, bytes);
+    enqueue_pinned(host, device, *pinned, cudaMemcpyDeviceToHost, stream_->get());
   }
   void upload_again(void* device, const void* host, std::int64_t bytes,
                     std::optional<Fingerprint>& print) override {
@@ -110,6 +111,7 @@ class CudaDevice final : public Device {
   bool has_fences() const override { return true; }
   void* allocate_fenced(std::int64_t bytes, Fence fence) override {
     use();
+    blocks_.drop();  // it would not ask for these
     return fenced_.allocate(info_.index, bytes, fence == Fence::after);
   }
   void release_fenced(void* memory) noexcept override { fenced_.release(memory); }
@@ -159,19 +161,36 @@ class CudaDevice final : public Device {
                 const std::string& direction) {
     use();
     const std::string what = "copying " + direction + " device memory";
-    const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
-    if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice &&
-        !pin_host_block(host, bytes)) {
+    if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice) {
       wait(what);
-      if (kind == cudaMemcpyHostToDevice) return windows_->upload(to, from, bytes);
-      return windows_->download(to, from, bytes);
+      if (const auto pinned = pin_host_block(kind == cudaMemcpyHostToDevice ? from : to, bytes))
+        enqueue_pinned(to, from, *pinned, kind, stream_->get());
+      else if (kind == cudaMemcpyHostToDevice)
+        windows_->upload(to, from, bytes);
+      else
+        windows_->download(to, from, bytes);
+    } else {
+      check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
     }
-    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
     wait(what);
+  }
+  // What is pinned last: for the rest the driver may wait until it has come.
+  static void enqueue_pinned(void* to, const void* from, const PinnedPart& part,
+                             cudaMemcpyKind kind, cudaStream_t stream) {
+    const auto enqueue = [&](std::int64_t at, std::int64_t bytes) {
+      if (bytes == 0) return;
+      check(cudaMemcpyAsync(static_cast<std::byte*>(to) + at,
+                            static_cast<const std::byte*>(from) + at,
+                            static_cast<std::size_t>(bytes), kind, stream),
+            "copying between pinned host memory and the device");
+    };
+    enqueue(0, part.before);
+    enqueue(part.before + part.bytes, part.after);
+    enqueue(part.before, part.bytes);
   }
 
   DeviceInfo info_;
-  CudaBlocks blocks_{info_.memory_bytes / 4};
+  CudaBlocks blocks_{info_.memory_bytes / 8};
   std::optional<CudaStream> stream_, second_stream_, uploading_stream_;
   CudaFencedMemory fenced_;
   std::optional<CudaTimer> timer_;
@@ -205,15 +224,14 @@ std::shared_ptr<void> CudaDevice::upload_ahead(const std::vector<HostRange>& ran
   });
   bool any = false;
   for (const HostRange& range : ranges) {
-    if (range.bytes < CudaWindows::kWorthwhile || !pin_host_block(range.data, range.bytes))
-      continue;
+    if (range.bytes < CudaWindows::kWorthwhile) continue;
+    const auto pinned = pin_host_block(range.data, range.bytes);
+    if (!pinned) continue;
     auto arrived = std::make_shared<CudaEvent>();
     void* const to =
         kept_->expect(range.data, range.bytes, [arrived, what] { arrived->wait(what); });
     if (!to) break;
-    check(cudaMemcpyAsync(to, range.data, static_cast<std::size_t>(range.bytes),
-                          cudaMemcpyHostToDevice, uploading_stream_->get()),
-          what);
+    enqueue_pinned(to, range.data, *pinned, cudaMemcpyHostToDevice, uploading_stream_->get());
     arrived->record(uploading_stream_->get());
     any = true;
   }

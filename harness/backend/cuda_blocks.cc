@@ -43,6 +43,7 @@ void CudaBlocks::give(void* memory) noexcept {
   // As cudaFree would: nothing that uses it may still be under way when the next one has it.
   if (bytes > most_ / 4 || cudaDeviceSynchronize() != cudaSuccess) {
     cudaFree(memory);
+    cudaGetLastError();  // what stays, the next call finds
     return;
   }
   while (held_ + bytes > most_) {

@@ -15,20 +15,17 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t kPage = 4096;
-
 // Physical memory where there is none yet: that comes faster to all threads than to the driver.
-void give_pages(std::byte* begin, std::int64_t count) {
+void give_pages(std::byte* begin, std::int64_t bytes) {
 #ifdef MADV_POPULATE_WRITE
-  constexpr std::int64_t kHuge = 512;  // pages
-  parallel_for(count, kHuge, [&](std::int64_t from, std::int64_t to) {
-    constexpr auto kBytes = static_cast<std::int64_t>(kPage);
+  constexpr std::int64_t kHugePage = 2 << 20;
+  parallel_for(bytes, kHugePage, [&](std::int64_t from, std::int64_t to) {
     // Old kernels do not know it; the driver then does it all.
-    static_cast<void>(madvise(begin + from * kBytes, static_cast<std::size_t>((to - from) * kBytes),
-                              MADV_POPULATE_WRITE));
+    static_cast<void>(
+        madvise(begin + from, static_cast<std::size_t>(to - from), MADV_POPULATE_WRITE));
   });
 #else
-  static_cast<void>(begin), static_cast<void>(count);
+  static_cast<void>(begin), static_cast<void>(bytes);
 #endif
 }
 
@@ -41,19 +38,20 @@ class PinnedBlocks {
 
   bool pin(const HostBlock& block) {
     const std::lock_guard lock(mutex_);
-    const auto [entry, is_new] = pinned_.try_emplace(block.begin, std::nullopt);
-    if (!is_new) return entry->second.has_value();  // nor is it tried again
+    if (const auto known = pinned_.find(block.begin); known != pinned_.end())
+      return known->second.has_value();  // nor is it tried again
     if (held_ + block.bytes > most_) return false;
-    // Whole pages: the allocator's words before the block lie in the first.
-    const std::size_t before = reinterpret_cast<std::uintptr_t>(block.begin) % kPage;
-    const std::size_t bytes = before + static_cast<std::size_t>(block.bytes) + kPage - 1;
-    auto* const pages = const_cast<std::byte*>(block.begin) - before;
-    give_pages(pages, static_cast<std::int64_t>(bytes / kPage));
-    if (cudaHostRegister(pages, bytes / kPage * kPage, cudaHostRegisterPortable) != cudaSuccess) {
+    std::optional<Pinned>& entry = pinned_[block.begin];
+    const auto address = reinterpret_cast<std::uintptr_t>(block.begin);
+    const PinnedPart part = pinned_part(address, block.bytes, address, block.bytes);
+    auto* const pages = const_cast<std::byte*>(block.begin) + part.before;
+    give_pages(pages, part.bytes);
+    if (cudaHostRegister(pages, static_cast<std::size_t>(part.bytes), cudaHostRegisterPortable) !=
+        cudaSuccess) {
       cudaGetLastError();  // forgets it
       return false;
     }
-    entry->second = Pinned{pages, block.bytes};
+    entry = Pinned{pages, block.bytes};
     held_ += block.bytes;
     return true;
   }
@@ -74,7 +72,7 @@ class PinnedBlocks {
     const auto entry = pinned_.find(begin);
     if (entry == pinned_.end()) return;
     if (entry->second) {
-      cudaHostUnregister(entry->second->pages);
+      if (cudaHostUnregister(entry->second->pages) != cudaSuccess) cudaGetLastError();
       held_ -= entry->second->bytes;
     }
     pinned_.erase(entry);
@@ -88,9 +86,11 @@ class PinnedBlocks {
 
 }  // namespace
 
-bool pin_host_block(const void* memory, std::int64_t bytes) {
+std::optional<PinnedPart> pin_host_block(const void* memory, std::int64_t bytes) {
   const std::optional<HostBlock> block = host_block_of(memory, bytes);
-  return block && PinnedBlocks::of_process().pin(*block);
+  if (!block || !PinnedBlocks::of_process().pin(*block)) return {};
+  return pinned_part(reinterpret_cast<std::uintptr_t>(block->begin), block->bytes,
+                     reinterpret_cast<std::uintptr_t>(memory), bytes);
 }
 
 }  // namespace assay

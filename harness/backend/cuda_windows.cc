@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -35,9 +36,16 @@ void CudaWindows::resize(std::int64_t bytes) {
   if (bytes <= capacity_) return;
   capacity_ = 0;
   memory_ = {};
-  const std::int64_t capacity = std::max(bytes, usual()), all = capacity * count;
-  memory_ = HostMemory(all);
-  pin_host_block(memory_.get(), all);  // if it is refused, copies take longer, no more
+  const std::int64_t capacity = std::max(bytes, usual()), all = capacity * count + 2 * kHostPage;
+  try {
+    memory_ = HostMemory(all);
+  } catch (const std::bad_alloc&) {
+    throw EnvironmentError("there are no " + std::to_string(all) +
+                           " bytes of host memory for copies to the device");
+  }
+  // If it is refused, copies take longer, no more.
+  const auto pinned = pin_host_block(memory_.get(), all);
+  first_ = memory_.get() + (pinned ? pinned->before : 0);
   capacity_ = capacity;
 }
 
@@ -72,7 +80,7 @@ std::size_t CudaWindows::take() noexcept {
 }
 
 std::byte* CudaWindows::memory(std::size_t window) const {
-  return memory_.get() + window * static_cast<std::size_t>(bytes_);
+  return first_ + window * static_cast<std::size_t>(bytes_);
 }
 
 void CudaWindows::enqueue(const Copy& copy) {

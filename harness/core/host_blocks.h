@@ -18,8 +18,9 @@ struct HostBlock {
 std::optional<HostBlock> host_block_of(const void* memory, std::int64_t bytes);
 
 // Called with the begin of each of these blocks before it is freed, by the thread that frees it;
-// not when the process ends. There is one: the last that was set; null: none.
+// not when the process ends. There is one: the last that was set; null: none. Returns the one
+// before.
 using HostBlockWatcher = void (*)(const std::byte* begin) noexcept;
-void watch_host_blocks(HostBlockWatcher watcher);
+HostBlockWatcher watch_host_blocks(HostBlockWatcher watcher);
 
 }  // namespace assay

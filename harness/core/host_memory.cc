@@ -114,9 +114,9 @@ std::optional<HostBlock> host_block_of(const void* memory, std::int64_t bytes) {
   return HostBlock{first, size};
 }
 
-void watch_host_blocks(HostBlockWatcher watcher) {
+HostBlockWatcher watch_host_blocks(HostBlockWatcher watcher) {
   const std::lock_guard lock(known().mutex);
-  known().watcher = watcher;
+  return std::exchange(known().watcher, watcher);
 }
 
 KeptBlocks& kept_blocks() {

@@ -65,12 +65,17 @@ TEST_CASE("no more than so many blocks of host memory are kept") {
 
 std::vector<const std::byte*> ended;  // what the watcher was told
 
+HostBlockWatcher others = nullptr;  // who is told as well
+
 struct Watching {
   Watching() {
     ended.clear();
-    watch_host_blocks([](const std::byte* begin) noexcept { ended.push_back(begin); });
+    others = watch_host_blocks([](const std::byte* begin) noexcept {
+      ended.push_back(begin);
+      if (others) others(begin);
+    });
   }
-  ~Watching() { watch_host_blocks(nullptr); }
+  ~Watching() { watch_host_blocks(others); }
 };
 
 TEST_CASE("large blocks of host memory are known until they are freed") {

@@ -29,8 +29,19 @@ class FetchedInputs {
   FetchedInputs(Device& device, const PlacedStep& step)
       : device_(device), inputs_(allocate_inputs(op_of(step.step->problem), step.step->problem)) {
     const Spending spending(Expense::transfers);
-    for (const TensorView& input : inputs_.tensors)
-      device_.enqueue_download(input.data, step.buffers[input.spec.name].data, input.spec.bytes());
+    // Small ones first: they come at once, and would wait for those before them.
+    std::vector<TensorView> inputs(inputs_.tensors.begin(), inputs_.tensors.end());
+    std::stable_sort(inputs.begin(), inputs.end(), [](const TensorView& a, const TensorView& b) {
+      return a.spec.bytes() < b.spec.bytes();
+    });
+    try {
+      for (const TensorView& input : inputs)
+        device_.enqueue_download(input.data, step.buffers[input.spec.name].data,
+                                 input.spec.bytes());
+    } catch (...) {
+      wait_noexcept();
+      throw;
+    }
   }
   ~FetchedInputs() { wait_noexcept(); }
   FetchedInputs(const FetchedInputs&) = delete;
