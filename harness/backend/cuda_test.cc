@@ -158,7 +158,7 @@ TEST_CASE("of a block of host memory whole pages are pinned") {
     return std::pair(found.before, found.after);
   };
   constexpr std::uintptr_t kBlock = 7 * 4096 + 16;
-  constexpr std::int64_t kBytes = 10 * 4096;  // nine whole pages, and 16 bytes in the last
+  constexpr std::int64_t kBytes = 40960;  // nine whole pages, and 16 bytes in the last
   CHECK(part(kBlock, kBytes, 0, kBytes) == std::pair<std::int64_t, std::int64_t>(4080, 16));
   CHECK(part(kBlock, kBytes, 100, 5000) == std::pair<std::int64_t, std::int64_t>(3980, 0));
   CHECK(part(kBlock, kBytes, 4080, 5000) == std::pair<std::int64_t, std::int64_t>(0, 0));
