@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "harness/backend/backend.h"
 #include "harness/backend/cuda_arithmetic.h"
@@ -28,7 +29,8 @@ namespace {
 
 class CudaDevice final : public Device {
  public:
-  explicit CudaDevice(int index) : info_(describe_cuda(index)) {
+  explicit CudaDevice(DeviceInfo info) : info_(std::move(info)) {
+    const int index = info_.index;
     use();
     stream_.emplace();
     second_stream_.emplace();
@@ -388,7 +390,7 @@ class CudaPlatform final : public Platform {
       throw UsageError("no CUDA device " + std::to_string(index) + ", there are " +
                        std::to_string(count));
     }
-    return std::make_unique<CudaDevice>(index);
+    return std::make_unique<CudaDevice>(devices_[static_cast<std::size_t>(index)]);
   }
 
   void require_counters(int index, const std::vector<std::string>& names) override {

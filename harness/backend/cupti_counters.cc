@@ -234,7 +234,7 @@ std::vector<Names> cupti_groups(const std::string& chip, const Names& names) {
 }
 
 void cupti_require(int device, const Names& names) {
-  if (!CuptiLibrary::get().is_there()) return;
+  if (names.empty() || !CuptiLibrary::get().is_there()) return;
   std::string chip;
   try {
     chip = chip_of(device);

@@ -55,21 +55,26 @@ Device* Verifier::judging_device() const {
   if (variant_.steps || options_.twins != nullptr) return nullptr;
   const std::int64_t set = BufferSet::bytes_needed(variant_, problem_);
   constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
-  return judging_device(problem_, set * rotation_sets(set, device_.info().cache_bytes, kUnlimited));
+  const DeviceInfo& info = device_.info();
+  // The oracle keeps the references of two families.
+  return judging_device(problem_, set * rotation_sets(set, info.cache_bytes, kUnlimited),
+                        Oracle::most_there(info) / 2);
 }
 
-Device* Verifier::judging_device(const Problem& problem, std::int64_t sets) const {
+Device* Verifier::judging_device(const Problem& problem, std::int64_t sets,
+                                 std::int64_t most) const {
   if (!device_.judges()) return nullptr;
   std::int64_t elements = 0, outputs = 0;
   for (const TensorSpec& spec : tensor_specs(op_of(problem), problem)) {
     elements += spec.elements();
     if (spec.role != Role::in) outputs += spec.bytes();
   }
-  // There must be room for the references of two families, for two copies of the outputs, and for
-  // what the device keeps for itself.
-  const DeviceInfo& info = device_.info();
-  const bool fits = Oracle::bytes_there(op_of(problem), problem) <= Oracle::most_there(info) / 2 &&
-                    2 * outputs + sets <= info.memory_bytes / 2;
+  // There must be room for a reference, for two copies of the outputs, and for what the device
+  // keeps for itself.
+  const std::int64_t memory = device_.info().memory_bytes;
+  const std::int64_t reference = Oracle::bytes_there(op_of(problem), problem);
+  const bool fits =
+      reference <= std::min(most, memory) && reference + 2 * outputs + sets <= memory / 8 * 5;
   return elements > options_.judged_by_host && fits ? &device_ : nullptr;
 }
 

@@ -96,10 +96,10 @@ class Verifier {
   void verify_schedule(const Family& family, std::uint64_t seed);
   std::shared_ptr<const std::vector<Expected>> expected_of_steps(Subject subject) const;
 
-  // Where large outputs are judged; null: on the host. Of the case, and of any problem beside so
-  // many bytes of buffers.
+  // Where large outputs are judged; null: on the host. Of the case; and of any problem, beside so
+  // many bytes of buffers, if its reference has no more than `most` bytes.
   Device* judging_device() const;
-  Device* judging_device(const Problem& problem, std::int64_t sets) const;
+  Device* judging_device(const Problem& problem, std::int64_t sets, std::int64_t most) const;
   void upload(BufferSet& set, const Inputs& inputs, Subject subject);
   bool run(BufferSet& set, unsigned char poison, const std::string& schedule, Subject subject,
            Outputs& outputs, const std::string& kind_of_wrong_memory = "guards");

@@ -177,7 +177,8 @@ bool Verifier::run_steps(BufferSet& set, Subject subject) {
       fail(fault.kind, subject, label + fault.what());
       return false;
     }
-    Device* const judging = judging_device(problem, BufferSet::bytes_needed(variant_, problem_));
+    Device* const judging = judging_device(problem, BufferSet::bytes_needed(variant_, problem_),
+                                           device_.info().memory_bytes);
     Outputs outputs = make_outputs(op_of(problem), problem, judging);
     for (Output& output : outputs) output.take(device_, step.buffers[output.spec().name].data);
     // While the reference of this step is computed.
