@@ -73,9 +73,8 @@ class CudaDevice final : public Device {
   }
   void enqueue_download(void* host, const void* device, std::int64_t bytes) override {
     use();
-    const auto pinned = pin_host_block(host, bytes);
-    if (!pinned) return download(host, device, bytes);
-    enqueue_pinned(host, device, *pinned, cudaMemcpyDeviceToHost, stream_->get());
+    if (!pin_host_block(host, bytes)) return download(host, device, bytes);
+    enqueue(host, device, bytes, cudaMemcpyDeviceToHost, stream_->get());
   }
   void upload_again(void* device, const void* host, std::int64_t bytes,
                     std::optional<Fingerprint>& print) override {
@@ -88,9 +87,7 @@ class CudaDevice final : public Device {
   }
   void enqueue_copy(void* to, const void* from, std::int64_t bytes) override {
     use();
-    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
-                          stream_->get()),
-          "copying within device memory");
+    enqueue(to, from, bytes, cudaMemcpyDeviceToDevice, stream_->get());
   }
   void fill(void* device, unsigned char byte, std::int64_t bytes) override {
     enqueue_fill(device, byte, bytes);
@@ -165,32 +162,22 @@ class CudaDevice final : public Device {
     const std::string what = "copying " + direction + " device memory";
     if (bytes >= CudaWindows::kWorthwhile && kind != cudaMemcpyDeviceToDevice) {
       wait(what);
-      if (const auto pinned = pin_host_block(kind == cudaMemcpyHostToDevice ? from : to, bytes))
-        enqueue_pinned(to, from, *pinned, kind, stream_->get());
+      if (pin_host_block(kind == cudaMemcpyHostToDevice ? from : to, bytes))
+        enqueue(to, from, bytes, kind, stream_->get());
       else if (kind == cudaMemcpyHostToDevice)
         windows_->upload(to, from, bytes);
       else
         windows_->download(to, from, bytes);
     } else {
-      check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_->get()), what);
+      enqueue(to, from, bytes, kind, stream_->get());
     }
     wait(what);
   }
-  // What is pinned last: for the rest the driver may wait until it has come.
-  static void enqueue_pinned(void* to, const void* from, const PinnedPart& part,
-                             cudaMemcpyKind kind, cudaStream_t stream) {
-    const auto enqueue = [&](std::int64_t at, std::int64_t bytes) {
-      if (bytes == 0) return;
-      check(cudaMemcpyAsync(static_cast<std::byte*>(to) + at,
-                            static_cast<const std::byte*>(from) + at,
-                            static_cast<std::size_t>(bytes), kind, stream),
-            "copying between pinned host memory and the device");
-    };
-    enqueue(0, part.before);
-    enqueue(part.before + part.bytes, part.after);
-    enqueue(part.before, part.bytes);
+  static void enqueue(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind,
+                      cudaStream_t stream) {
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream),
+          "copying to or from device memory");
   }
-
   DeviceInfo info_;
   CudaBlocks blocks_{info_.memory_bytes / 8};
   std::optional<CudaStream> stream_, second_stream_, uploading_stream_;
@@ -227,13 +214,12 @@ std::shared_ptr<void> CudaDevice::upload_ahead(const std::vector<HostRange>& ran
   bool any = false;
   for (const HostRange& range : ranges) {
     if (range.bytes < CudaWindows::kWorthwhile) continue;
-    const auto pinned = pin_host_block(range.data, range.bytes);
-    if (!pinned) continue;
+    if (!pin_host_block(range.data, range.bytes)) continue;
     auto arrived = std::make_shared<CudaEvent>();
     void* const to =
         kept_->expect(range.data, range.bytes, [arrived, what] { arrived->wait(what); });
     if (!to) break;
-    enqueue_pinned(to, range.data, *pinned, cudaMemcpyHostToDevice, uploading_stream_->get());
+    enqueue(to, range.data, range.bytes, cudaMemcpyHostToDevice, uploading_stream_->get());
     arrived->record(uploading_stream_->get());
     any = true;
   }

@@ -39,29 +39,22 @@ class PinnedBlocks {
   bool pin(const HostBlock& block) {
     const std::lock_guard lock(mutex_);
     if (const auto known = pinned_.find(block.begin); known != pinned_.end())
-      return known->second.has_value();  // nor is it tried again
+      return known->second > 0;  // nor is it tried again
     if (held_ + block.bytes > most_) return false;
-    std::optional<Pinned>& entry = pinned_[block.begin];
-    const auto address = reinterpret_cast<std::uintptr_t>(block.begin);
-    const PinnedPart part = pinned_part(address, block.bytes, address, block.bytes);
-    auto* const pages = const_cast<std::byte*>(block.begin) + part.before;
-    give_pages(pages, part.bytes);
-    if (cudaHostRegister(pages, static_cast<std::size_t>(part.bytes), cudaHostRegisterPortable) !=
+    std::int64_t& pinned = pinned_[block.begin];
+    auto* const memory = const_cast<std::byte*>(block.begin);
+    give_pages(memory, block.bytes);
+    if (cudaHostRegister(memory, static_cast<std::size_t>(block.bytes), cudaHostRegisterPortable) !=
         cudaSuccess) {
       cudaGetLastError();  // forgets it
       return false;
     }
-    entry = Pinned{pages, block.bytes};
-    held_ += block.bytes;
+    pinned = block.bytes;
+    held_ += pinned;
     return true;
   }
 
  private:
-  struct Pinned {
-    void* pages;
-    std::int64_t bytes;  // of the block
-  };
-
   PinnedBlocks() {
     watch_host_blocks([](const std::byte* begin) noexcept { of_process().unpin(begin); });
   }
@@ -71,26 +64,23 @@ class PinnedBlocks {
     const std::lock_guard lock(mutex_);
     const auto entry = pinned_.find(begin);
     if (entry == pinned_.end()) return;
-    if (entry->second) {
-      if (cudaHostUnregister(entry->second->pages) != cudaSuccess) cudaGetLastError();
-      held_ -= entry->second->bytes;
-    }
+    if (entry->second > 0 && cudaHostUnregister(const_cast<std::byte*>(begin)) != cudaSuccess)
+      cudaGetLastError();
+    held_ -= entry->second;
     pinned_.erase(entry);
   }
 
   std::mutex mutex_;
   const std::int64_t most_ = available_memory() / 4;
   std::int64_t held_ = 0;
-  std::map<const std::byte*, std::optional<Pinned>> pinned_;  // by block; nothing: it was refused
+  std::map<const std::byte*, std::int64_t> pinned_;  // bytes, by block; none: it was refused
 };
 
 }  // namespace
 
-std::optional<PinnedPart> pin_host_block(const void* memory, std::int64_t bytes) {
+bool pin_host_block(const void* memory, std::int64_t bytes) {
   const std::optional<HostBlock> block = host_block_of(memory, bytes);
-  if (!block || !PinnedBlocks::of_process().pin(*block)) return {};
-  return pinned_part(reinterpret_cast<std::uintptr_t>(block->begin), block->bytes,
-                     reinterpret_cast<std::uintptr_t>(memory), bytes);
+  return block && PinnedBlocks::of_process().pin(*block);
 }
 
 }  // namespace assay

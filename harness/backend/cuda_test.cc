@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "harness/backend/backend.h"
-#include "harness/backend/cuda_pinning.h"
 #include "harness/core/error.h"
 #include "harness/core/fingerprint.h"
 #include "harness/core/host_memory.h"
@@ -147,26 +146,6 @@ TEST_CASE("outputs are judged on the device as on the host", "[cuda]") {
     compare_judgements<f16>(*device, is_ordinary);
     compare_judgements<bf16>(*device, is_ordinary);
   }
-}
-
-TEST_CASE("of a block of host memory whole pages are pinned") {
-  const auto part = [](std::uintptr_t block, std::int64_t size, std::int64_t at,
-                       std::int64_t bytes) {
-    const PinnedPart found =
-        pinned_part(block, size, block + static_cast<std::uintptr_t>(at), bytes);
-    CHECK(found.before + found.bytes + found.after == bytes);
-    return std::pair(found.before, found.after);
-  };
-  constexpr std::uintptr_t kBlock = 7 * 4096 + 16;
-  constexpr std::int64_t kBytes = 40960;  // nine whole pages, and 16 bytes in the last
-  CHECK(part(kBlock, kBytes, 0, kBytes) == std::pair<std::int64_t, std::int64_t>(4080, 16));
-  CHECK(part(kBlock, kBytes, 100, 5000) == std::pair<std::int64_t, std::int64_t>(3980, 0));
-  CHECK(part(kBlock, kBytes, 4080, 5000) == std::pair<std::int64_t, std::int64_t>(0, 0));
-  CHECK(part(kBlock, kBytes, 0, 4000) == std::pair<std::int64_t, std::int64_t>(4000, 0));
-  CHECK(part(kBlock, kBytes, kBytes - 10, 10) == std::pair<std::int64_t, std::int64_t>(0, 10));
-  CHECK(part(kBlock, kBytes, kBytes - 20, 20) == std::pair<std::int64_t, std::int64_t>(0, 16));
-  CHECK(part(4096, kBytes, 0, kBytes) == std::pair<std::int64_t, std::int64_t>(0, 0));
-  CHECK(part(4096, kBytes, 1, kBytes - 1) == std::pair<std::int64_t, std::int64_t>(0, 0));
 }
 
 TEST_CASE("device memory that was given back is handed out again", "[cuda]") {

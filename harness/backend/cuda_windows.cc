@@ -36,7 +36,7 @@ void CudaWindows::resize(std::int64_t bytes) {
   if (bytes <= capacity_) return;
   capacity_ = 0;
   memory_ = {};
-  const std::int64_t capacity = std::max(bytes, usual()), all = capacity * count + 2 * kHostPage;
+  const std::int64_t capacity = std::max(bytes, usual()), all = capacity * count;
   try {
     memory_ = HostMemory(all);
   } catch (const std::bad_alloc&) {
@@ -44,8 +44,7 @@ void CudaWindows::resize(std::int64_t bytes) {
                            " bytes of host memory for copies to the device");
   }
   // If it is refused, copies take longer, no more.
-  const auto pinned = pin_host_block(memory_.get(), all);
-  first_ = memory_.get() + (pinned ? pinned->before : 0);
+  pin_host_block(memory_.get(), all);
   capacity_ = capacity;
 }
 
@@ -80,7 +79,7 @@ std::size_t CudaWindows::take() noexcept {
 }
 
 std::byte* CudaWindows::memory(std::size_t window) const {
-  return first_ + window * static_cast<std::size_t>(bytes_);
+  return memory_.get() + window * static_cast<std::size_t>(bytes_);
 }
 
 void CudaWindows::enqueue(const Copy& copy) {

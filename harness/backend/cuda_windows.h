@@ -67,8 +67,7 @@ class CudaWindows {
   int device_;
   CudaStream stream_;
   std::int64_t bytes_ = 0, capacity_ = 0;  // of a window
-  HostMemory memory_;                      // pinned, but for the pages at its ends
-  std::byte* first_ = nullptr;             // the first window
+  HostMemory memory_;                      // pinned
   std::vector<CudaEvent> arrived_;         // by window
   std::mutex mutex_;                       // of all below
   std::exception_ptr error_;

@@ -8,6 +8,7 @@
 
 namespace assay {
 
+// Begins at a page and has whole pages.
 struct HostBlock {
   const std::byte* begin;
   std::int64_t bytes;

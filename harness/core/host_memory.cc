@@ -1,6 +1,7 @@
 #include "harness/core/host_memory.h"
 
 #include <bit>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <new>
@@ -23,18 +24,6 @@ Known& known() {
   return blocks;
 }
 
-// Large ones in sizes an eighth apart: then another of nearly the same size fits.
-KeptBlocks::Block fresh_block(std::int64_t bytes) {
-  if (bytes >= kLargeBlock) {
-    const auto step = std::bit_floor(static_cast<std::uint64_t>(bytes)) / 8;
-    bytes = static_cast<std::int64_t>((static_cast<std::uint64_t>(bytes) + step - 1) / step * step);
-  }
-  KeptBlocks::Block block = {
-      std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes};
-  prefer_huge_pages(block.storage.get(), bytes);
-  return block;
-}
-
 void remember(const KeptBlocks::Block& block) {
   if (block.bytes < kLargeBlock) return;
   const std::lock_guard lock(known().mutex);
@@ -52,6 +41,21 @@ void end(KeptBlocks::Block block) noexcept {
 
 }  // namespace
 
+KeptBlocks::Block KeptBlocks::fresh(std::int64_t bytes) {
+  constexpr std::size_t kHugePage = 2 << 20, kCacheLine = 64;
+  const bool is_large = bytes >= kLargeBlock;
+  if (is_large) {
+    const auto step = std::bit_floor(static_cast<std::uint64_t>(bytes)) / 8;
+    bytes = static_cast<std::int64_t>((static_cast<std::uint64_t>(bytes) + step - 1) / step * step);
+  }
+  void* memory = nullptr;
+  if (posix_memalign(&memory, is_large ? kHugePage : kCacheLine, static_cast<std::size_t>(bytes)) !=
+      0)
+    throw std::bad_alloc();
+  prefer_huge_pages(memory, bytes);
+  return {std::unique_ptr<std::byte[], Freed>(static_cast<std::byte*>(memory)), bytes};
+}
+
 KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
   {
     const std::lock_guard lock(mutex_);
@@ -68,7 +72,7 @@ KeptBlocks::Block KeptBlocks::take(std::int64_t bytes) {
     }
   }
   const auto make = [&] {
-    Block block = fresh_block(bytes);
+    Block block = fresh(bytes);
     if (this == &kept_blocks()) remember(block);
     return block;
   };

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -16,10 +17,18 @@ namespace assay {
 // first. Usable from several threads.
 class KeptBlocks {
  public:
+  struct Freed {
+    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+  };
   struct Block {
-    std::unique_ptr<std::byte[]> storage;
+    std::unique_ptr<std::byte[], Freed> storage;
     std::int64_t bytes = 0;
   };
+
+  // Of no kept one. Large blocks (kLargeBlock) have pages of their own, of 2 MiB where the system
+  // gives such, in sizes an eighth apart: then another of nearly the same size fits. Throws
+  // std::bad_alloc.
+  static Block fresh(std::int64_t bytes);
 
   static constexpr std::size_t kMostBlocks = 64;
 

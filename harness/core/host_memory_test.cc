@@ -35,32 +35,39 @@ TEST_CASE("a block of host memory that was given back is handed out again") {
   }
   SECTION("for no more") { CHECK(kept.take(20 * kMiB + 1).storage.get() != where); }
   SECTION("the smallest that fits") {
-    kept.give({std::make_unique<std::byte[]>(24 * kMiB), 24 * kMiB});
+    kept.give(KeptBlocks::fresh(24 * kMiB));
     CHECK(kept.take(19 * kMiB + kMiB / 2).storage.get() == where);
   }
 }
 
 TEST_CASE("kept blocks of host memory stay within their limit") {
   KeptBlocks kept(160 * kMiB);
-  const auto give = [&](std::int64_t bytes) {
-    kept.give(
-        {std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes)), bytes});
-  };
-  for (int i = 0; i < 9; ++i) give(17 * kMiB);
+  const auto give = [&](std::int64_t bytes) { kept.give(KeptBlocks::fresh(bytes)); };
+  for (int i = 0; i < 8; ++i) give(18 * kMiB);
   give(1 * kMiB);  // too small to be worth it
-  CHECK(kept.held() == 153 * kMiB);
+  CHECK(kept.held() == 144 * kMiB);
   give(20 * kMiB);  // the oldest goes
-  CHECK(kept.held() == 156 * kMiB);
-  give(21 * kMiB);  // too large
-  CHECK(kept.held() == 156 * kMiB);
+  CHECK(kept.held() == 146 * kMiB);
+  give(22 * kMiB);  // too large
+  CHECK(kept.held() == 146 * kMiB);
 }
 
 TEST_CASE("no more than so many blocks of host memory are kept") {
   constexpr auto kMost = static_cast<std::int64_t>(KeptBlocks::kMostBlocks);
   KeptBlocks kept(1024 * kMiB);
-  for (std::int64_t i = 0; i <= kMost; ++i)
-    kept.give({std::make_unique_for_overwrite<std::byte[]>(4 * kMiB), 4 * kMiB});
+  for (std::int64_t i = 0; i <= kMost; ++i) kept.give(KeptBlocks::fresh(4 * kMiB));
   CHECK(kept.held() == kMost * 4 * kMiB);
+}
+
+TEST_CASE("large blocks of host memory have pages of their own") {
+  constexpr std::int64_t kPage = 4096;
+  for (const std::int64_t bytes : {4 * kMiB, 4 * kMiB + 1, 37 * kMiB + 123}) {
+    const auto block = KeptBlocks::fresh(bytes);
+    CHECK(block.bytes >= bytes);
+    CHECK(block.bytes <= bytes / 8 * 9);
+    CHECK(block.bytes % kPage == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(block.storage.get()) % kPage == 0);
+  }
 }
 
 std::vector<const std::byte*> ended;  // what the watcher was told
