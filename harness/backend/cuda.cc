@@ -401,7 +401,7 @@ class CudaPlatform final : public Platform {
   std::string why_none_;
 };
 
-const RegisterPlatform cuda_platform(std::make_unique<CudaPlatform>());
+const RegisterPlatform kCudaPlatform(std::make_unique<CudaPlatform>());
 
 }  // namespace
 }  // namespace assay
