@@ -19,6 +19,9 @@ class WindowedReference final : public DeviceReference {
  public:
   static constexpr std::int64_t kSlices = 3;  // of a window
 
+  // Once it is written its bytes are added to `finished`, if there is such.
+  explicit WindowedReference(std::vector<std::int64_t>* finished = nullptr) : finished_(finished) {}
+
   void begin(std::vector<SlicedOutput> outputs, std::int64_t slices) override {
     sliced_ = std::move(outputs);
     slices_ = slices;
@@ -71,7 +74,10 @@ class WindowedReference final : public DeviceReference {
     std::copy_n(whole.bound.get(), whole.size, to.bound.get());
   }
 
-  void finish() override { print_ = print(); }
+  void finish() override {
+    print_ = print();
+    if (finished_) finished_->push_back(bytes());
+  }
   std::int64_t bytes() const override {
     std::int64_t bytes = 0;
     for (const Expected& output : outputs_) bytes += 16 * output.size;
@@ -109,6 +115,7 @@ class WindowedReference final : public DeviceReference {
     return prints;
   }
 
+  std::vector<std::int64_t>* finished_;
   std::vector<SlicedOutput> sliced_;
   std::int64_t slices_ = 0;
   std::vector<Expected> outputs_;
@@ -121,12 +128,14 @@ class JudgingDevice : public ForwardingDevice {
  public:
   bool judges() const override { return true; }
   std::unique_ptr<DeviceReference> make_reference() override {
-    auto made = std::make_unique<WindowedReference>();
+    auto made = std::make_unique<WindowedReference>(&reference_bytes);
     references.push_back(made.get());
     return made;
   }
 
-  std::vector<WindowedReference*> references;  // in the order in which they were asked for
+  // In the order in which they were asked for; and the sizes of those that were finished.
+  std::vector<WindowedReference*> references;
+  std::vector<std::int64_t> reference_bytes;
 };
 
 }  // namespace assay

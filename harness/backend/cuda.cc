@@ -178,6 +178,7 @@ class CudaDevice final : public Device {
     check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream),
           "copying to or from device memory");
   }
+
   DeviceInfo info_;
   CudaBlocks blocks_{info_.memory_bytes / 8};
   std::optional<CudaStream> stream_, second_stream_, uploading_stream_;

@@ -118,6 +118,34 @@ TEST_CASE("where there is no room on a device, the host judges") {
         Status::failed);
 }
 
+TEST_CASE("steps are judged on a device where one reference fits beside the buffers") {
+  struct Small final : JudgingDevice {
+    explicit Small(std::int64_t bytes) { small.memory_bytes = bytes; }
+    const DeviceInfo& info() const override { return small; }
+    DeviceInfo small = JudgingDevice::info();
+  };
+  // The reference of phase 1, two queries, has 39 MB; the oracle would keep one of an eighth.
+  constexpr const char* kNetwork = "block_attnres_fwd dtype=bf16 L=2 S=2 T=1200 D=1024";
+  Small device(128 << 20), full(80 << 20);
+  ForwardingDevice host;
+  Oracle oracle(available_memory());
+  RunOptions options;
+  options.verify_only = true;
+  const auto run = [&](Device& on) {
+    return run_case(
+        {parse_problem(kNetwork), find_variant("block_attnres_fwd", "fused", Backend::cpu), &on},
+        oracle, options);
+  };
+  const Record there = run(device);
+  CHECK(there.status == Status::passed);
+  REQUIRE_FALSE(device.reference_bytes.empty());
+  CHECK(std::ranges::max(device.reference_bytes) > device.small.memory_bytes / 8);
+  CHECK(run(full).status == Status::passed);
+  REQUIRE_FALSE(full.reference_bytes.empty());  // those of other steps
+  CHECK(std::ranges::max(full.reference_bytes) < 39'000'000);
+  compare(there, run(host));
+}
+
 TEST_CASE("references are computed while inputs are on their way") {
   struct Busy final : JudgingDevice {
     std::shared_ptr<void> upload_ahead(const std::vector<HostRange>& ranges) override {
