@@ -265,7 +265,8 @@ Launch CudaDevice::record(const std::vector<const Launch*>& launches) {
 std::vector<TracedLaunch> CudaDevice::trace(const std::vector<TimedLaunch>& launches,
                                             std::string& why_not) {
   use();
-  return cupti_trace(launches, stream(), [this] { return timer_->hold(); }, why_not);
+  const auto hold = [this] { return timer_->hold(); };
+  return cupti_trace(launches, stream(), hold, why_not);
 }
 
 std::vector<CountedKernel> CudaDevice::count(const std::vector<TimedLaunch>& launches,

@@ -195,7 +195,8 @@ void Verifier::dump(Subject subject) {
   if (options_.dump.empty() || std::exchange(dumped_, true)) return;
   const auto expected = judge_.expected(subject);
   std::string folder = str(problem_) + " " + variant_.bare_name();
-  std::replace_if(folder.begin(), folder.end(), [](char c) { return c == ' ' || c == '/'; }, '_');
+  const auto separates = [](char c) { return c == ' ' || c == '/'; };
+  std::replace_if(folder.begin(), folder.end(), separates, '_');
   const std::filesystem::path path = std::filesystem::path(options_.dump) / folder /
                                      fmt::format("{}_seed{}", subject.family->name, subject.seed);
   std::error_code error;
